@@ -1,0 +1,117 @@
+//! One kernel file a family: dense inputs to dense outputs that the caller allocated.
+
+mod conv;
+mod dot;
+mod elementwise;
+mod index;
+mod random;
+mod reduce;
+mod shape;
+mod sort;
+mod window;
+
+use smallvec::SmallVec;
+
+use super::CpuBuffer;
+use crate::aval::Aval;
+use crate::backend::{BoxBuffer, Buffers, Operand, Value};
+use crate::dtype::{DType, Element};
+use crate::error::{Error, Result};
+use crate::primitive::{Primitive, ShapeOp};
+
+/// An input of a kernel: dense elements in row-major order.
+pub(crate) struct Input<'a> {
+    /// Shape and dtype.
+    pub aval: &'a Aval,
+    data: Data<'a>,
+}
+
+enum Data<'a> {
+    Buffer(&'a CpuBuffer),
+    /// A scalar's bytes, in memory that is aligned for any dtype.
+    Scalar(DType, [u64; 1]),
+}
+
+impl<'a> Input<'a> {
+    /// An array.
+    pub fn buffer(aval: &'a Aval, buffer: &'a CpuBuffer) -> Self {
+        Input { aval, data: Data::Buffer(buffer) }
+    }
+
+    /// What a primitive was given.
+    pub fn new(operand: &Operand<'a>) -> Self {
+        let data = match operand.value {
+            Value::Buffer(buffer) => Data::Buffer(CpuBuffer::of(buffer)),
+            Value::Literal(literal) => Data::Scalar(literal.dtype, [u64::from_ne_bytes(literal.to_bytes())]),
+        };
+        Input { aval: operand.aval, data }
+    }
+
+    /// The elements.
+    ///
+    /// # Panics
+    ///
+    /// If `T` is not the dtype.
+    pub fn slice<T: Element>(&self) -> &[T] {
+        match &self.data {
+            Data::Buffer(buffer) => buffer.as_slice(),
+            Data::Scalar(dtype, word) => {
+                assert_eq!(T::DTYPE, *dtype);
+                // SAFETY: the word starts with one valid element of this dtype, written by
+                // `Literal::to_bytes`, and is aligned for any.
+                unsafe { std::slice::from_raw_parts(word.as_ptr().cast(), 1) }
+            }
+        }
+    }
+}
+
+/// An output of a kernel: elements to fill in, all of them.
+pub(crate) struct Output<'a> {
+    /// Shape and dtype.
+    pub aval: &'a Aval,
+    /// The elements, arbitrary until written.
+    pub buffer: &'a mut CpuBuffer,
+}
+
+impl Output<'_> {
+    /// The elements.
+    ///
+    /// # Panics
+    ///
+    /// If `T` is not the dtype.
+    pub fn slice<T: Element>(&mut self) -> &mut [T] {
+        self.buffer.as_mut_slice()
+    }
+}
+
+/// Runs a primitive into outputs that the caller allocated.
+pub(crate) fn run(primitive: &Primitive, inputs: &[Input<'_>], outputs: &mut [Output<'_>]) -> Result<()> {
+    match primitive {
+        Primitive::Elementwise(op) => elementwise::run(op, inputs, &mut outputs[0]),
+        Primitive::Shape(op) => shape::run(op, inputs, &mut outputs[0]),
+        Primitive::Reduce(op) => reduce::run(op, inputs, &mut outputs[0]),
+        Primitive::Window(op) => window::run(op, inputs, &mut outputs[0]),
+        Primitive::Dot(op) => dot::run(op, inputs, &mut outputs[0]),
+        Primitive::Conv(op) => conv::run(op, inputs, &mut outputs[0]),
+        Primitive::Index(op) => index::run(op, inputs, &mut outputs[0]),
+        Primitive::Sort(op) => sort::run(op, inputs, outputs),
+        Primitive::Random(op) => random::run(op, inputs, outputs),
+        Primitive::Control(op) => return Err(Error::invalid(op.name(), "is not for a backend to run by itself")),
+    }
+    Ok(())
+}
+
+/// Runs a primitive into new buffers.
+pub(crate) fn execute(primitive: &Primitive, inputs: &[Operand<'_>], avals: &[Aval]) -> Result<Buffers> {
+    if let (Primitive::Shape(ShapeOp::Reshape { .. }), [Operand { value: Value::Buffer(buffer), .. }]) = (primitive, inputs) {
+        return Ok(std::iter::once(buffer.share()).collect());
+    }
+    let inputs: SmallVec<[Input<'_>; 4]> = inputs.iter().map(Input::new).collect();
+    let mut buffers: SmallVec<[CpuBuffer; 1]> =
+        avals.iter().map(|aval| CpuBuffer::with_dtype(aval.dtype, aval.size())).collect();
+    let mut outputs: SmallVec<[Output<'_>; 1]> =
+        avals.iter().zip(&mut buffers).map(|(aval, buffer)| Output { aval, buffer }).collect();
+    run(primitive, &inputs, &mut outputs)?;
+    drop(outputs);
+    Ok(buffers.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
+}

@@ -1,0 +1,128 @@
+//! The seam between tensors and the engines that run them.
+//!
+//! An engine implements [`Backend`]: moving data, running one primitive, and compiling programs. The
+//! last has a default, [`Interpreter`], that runs the equations one by one.
+
+pub mod cpu;
+mod execute;
+mod interpreter;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub use execute::execute;
+pub(crate) use execute::{common_device, move_all};
+pub use interpreter::Interpreter;
+
+use crate::aval::{Aval, Literal};
+use crate::error::Result;
+use crate::primitive::Primitive;
+use crate::program::Program;
+
+/// An engine that holds arrays and runs primitives on them.
+///
+/// Arrays are dense, in row-major order and immutable; only donated inputs of compiled programs may be
+/// written to.
+pub trait Backend: Send + Sync + 'static {
+    /// The engine's name, such as `"cpu"`: the first half of a device's name.
+    fn name(&self) -> &str;
+
+    /// Copies elements from the host to a device. `bytes` has the elements in row-major order in the
+    /// machine's byte order.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses, for instance for lack of memory.
+    fn upload(&self, device: usize, aval: &Aval, bytes: &[u8]) -> Result<BoxBuffer>;
+
+    /// Copies elements to the host, into exactly as many bytes as there are.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails.
+    fn download(&self, buffer: &dyn Buffer, aval: &Aval, bytes: &mut [u8]) -> Result<()>;
+
+    /// Runs a primitive, which is none of those that hold programs. `outputs` has what
+    /// [`Primitive::infer`] says of the operands.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not have the primitive, or fails.
+    fn execute(&self, device: usize, primitive: &Primitive, inputs: &[Operand<'_>], outputs: &[Aval]) -> Result<Buffers>;
+
+    /// Makes a program ready to run. `donated` tells of which inputs the memory may be used again.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot run it.
+    fn compile(&self, device: usize, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>>;
+
+    /// Waits until a buffer has been computed. Engines that work ahead of the host override it.
+    ///
+    /// # Errors
+    ///
+    /// When computing it failed.
+    fn wait(&self, _buffer: &dyn Buffer) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// An array on a device, in the engine's own form.
+pub trait Buffer: Any + Send + Sync + fmt::Debug {
+    /// Another handle to the same memory.
+    fn share(&self) -> BoxBuffer;
+
+    /// Whether nobody else shares its memory, so that it may be used again when donated.
+    fn is_unique(&self) -> bool;
+}
+
+/// An owned array on a device.
+pub type BoxBuffer = Box<dyn Buffer>;
+
+/// The results of a primitive, mostly one.
+pub type Buffers = SmallVec<[BoxBuffer; 1]>;
+
+/// An operand of a primitive.
+#[derive(Clone, Copy)]
+pub struct Operand<'a> {
+    /// What it is.
+    pub aval: &'a Aval,
+    /// Its value.
+    pub value: Value<'a>,
+}
+
+/// The value of an operand.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    /// An array on the device.
+    Buffer(&'a dyn Buffer),
+    /// A scalar constant.
+    Literal(Literal),
+}
+
+/// A compiled program.
+pub trait Executable: Send + Sync {
+    /// Runs the program on inputs of its signature. Those that were announced as donated and that are
+    /// [unique](Buffer::is_unique) may be overwritten.
+    ///
+    /// # Errors
+    ///
+    /// When the engine fails, or a check inside the program does.
+    fn run(&self, inputs: Vec<BoxBuffer>) -> Result<Vec<BoxBuffer>>;
+}
+
+/// An array on a device: what a tensor holds when nothing is being traced.
+#[derive(Debug)]
+pub struct Array {
+    /// Shape and dtype.
+    pub aval: Aval,
+    /// Where it is.
+    pub device: crate::Device,
+    /// Whether someone put it there on purpose; others follow the operands they meet.
+    pub committed: bool,
+    /// The elements.
+    pub buffer: BoxBuffer,
+}

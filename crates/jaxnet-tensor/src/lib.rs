@@ -1,0 +1,25 @@
+//! Tensors, traced programs and devices.
+#![deny(missing_docs)]
+
+mod aval;
+pub mod backend;
+mod device;
+pub mod dtype;
+mod error;
+pub mod lax;
+mod memo;
+pub mod primitive;
+pub mod program;
+mod shape;
+mod tensor;
+pub mod trace;
+
+pub use aval::{Aval, Literal, Scalar};
+pub use device::Device;
+pub use dtype::{DType, Element, promote_types};
+pub use error::{Error, OrRaise, Result, raise, try_catch};
+pub use memo::Memo;
+pub use primitive::Primitive;
+pub use program::Program;
+pub use shape::{Dims, IntoAxes, Shape, inverse_permutation};
+pub use tensor::{NestedArray, Operand, Tensor};

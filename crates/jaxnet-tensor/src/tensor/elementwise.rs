@@ -1,0 +1,576 @@
+//! Operators and elementwise methods.
+
+use std::ops;
+
+use super::Tensor;
+use crate::aval::{Literal, Scalar};
+use crate::dtype::{DType, promote_types};
+use crate::error::{Error, OrRaise, Result};
+use crate::lax;
+use crate::primitive::{BinaryOp, CompareOp, Elementwise, UnaryOp};
+use crate::shape::Shape;
+use crate::trace::bind1;
+
+/// What can stand beside a tensor in arithmetic: tensors, references to them, and Rust numbers, which
+/// are weakly typed scalars.
+pub trait Operand {
+    /// The operand as a tensor.
+    fn into_tensor(self) -> Tensor;
+}
+
+impl Operand for Tensor {
+    #[inline]
+    fn into_tensor(self) -> Tensor {
+        self
+    }
+}
+
+impl Operand for &Tensor {
+    #[inline]
+    fn into_tensor(self) -> Tensor {
+        self.clone()
+    }
+}
+
+macro_rules! numbers {
+    ($($t:ty),*) => {$(
+        impl Operand for $t {
+            #[inline]
+            fn into_tensor(self) -> Tensor {
+                Tensor::from(Literal::from(self))
+            }
+        }
+
+        /// A weakly typed scalar; see [`Tensor::scalar`] for one that insists on its dtype.
+        impl From<$t> for Tensor {
+            fn from(x: $t) -> Self {
+                Tensor::from(Literal::from(x))
+            }
+        }
+    )*};
+}
+
+numbers!(f32, f64, i32, i64, u8, u32, usize, bool);
+
+/// Brings operands to one dtype and one shape (scalars stay scalars).
+fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N]> {
+    // Operands that agree already, which is the common case, are left alone.
+    let first = operands[0].aval();
+    let agrees = |x: &Tensor| x.aval() == first || x.literal().is_some_and(|literal| literal.dtype == first.dtype);
+    if operands.iter().all(agrees) {
+        return Ok(operands);
+    }
+    let (dtype, weak) = operands
+        .iter()
+        .map(|x| (x.dtype(), x.is_weak()))
+        .reduce(promote_types)
+        .expect("at least one operand");
+    let mut shape = Shape::scalar();
+    for operand in &operands {
+        shape = shape.broadcast(operand.shape()).ok_or_else(|| {
+            let shapes: Vec<String> = operands.iter().map(|x| x.shape().to_string()).collect();
+            Error::invalid(
+                op,
+                format!(
+                    "cannot broadcast shapes {}; sizes must be equal or 1, counted from the last axis \
+                     (`reshape` or `expand_dims` to line them up)",
+                    shapes.join(" and ")
+                ),
+            )
+        })?;
+    }
+    let mut result = operands;
+    for operand in &mut result {
+        if operand.dtype() != dtype {
+            *operand = convert_keeping(operand, dtype, weak)?;
+        }
+        if operand.rank() > 0 && *operand.shape() != shape {
+            *operand = lax::broadcast_to(operand, &shape)?;
+        }
+    }
+    Ok(result)
+}
+
+/// Converts a constant without losing what it was written as, and others by `convert`.
+fn convert_keeping(x: &Tensor, dtype: DType, weak: bool) -> Result<Tensor> {
+    match x.literal() {
+        Some(literal) if !matches!((literal.value, dtype.is_integer()), (Scalar::Float(_), true)) => {
+            Ok(Tensor::from(Literal { value: literal.value, dtype, weak: weak && literal.weak }))
+        }
+        _ => lax::convert(x, dtype),
+    }
+}
+
+fn binary(op: BinaryOp, x: Tensor, y: Tensor) -> Result<Tensor> {
+    let operands = promote(op.name(), [x, y])?;
+    bind1(&Elementwise::Binary(op).into(), &operands)
+}
+
+fn compare(op: CompareOp, x: Tensor, y: Tensor) -> Result<Tensor> {
+    let operands = promote(op.name(), [x, y])?;
+    bind1(&Elementwise::Compare(op).into(), &operands)
+}
+
+/// The operand as a floating-point tensor.
+fn float(x: &Tensor) -> Result<Tensor> {
+    if x.dtype().is_float() { Ok(x.clone()) } else { lax::convert(x, x.dtype().to_float()) }
+}
+
+fn number(x: &Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::Bool { lax::convert(x, DType::I32) } else { Ok(x.clone()) }
+}
+
+macro_rules! operators {
+    ($($Trait:ident, $method:ident, $function:expr;)*) => {$(
+        impl<O: Operand> ops::$Trait<O> for Tensor {
+            type Output = Tensor;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: O) -> Tensor {
+                $function(self, other.into_tensor()).or_raise()
+            }
+        }
+
+        impl<O: Operand> ops::$Trait<O> for &Tensor {
+            type Output = Tensor;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: O) -> Tensor {
+                $function(self.clone(), other.into_tensor()).or_raise()
+            }
+        }
+
+        operators!(@number $Trait, $method, $function; f32 f64 i32 i64);
+    )*};
+    (@number $Trait:ident, $method:ident, $function:expr; $($t:ty)*) => {$(
+        impl ops::$Trait<Tensor> for $t {
+            type Output = Tensor;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                $function(self.into_tensor(), other).or_raise()
+            }
+        }
+
+        impl ops::$Trait<&Tensor> for $t {
+            type Output = Tensor;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                $function(self.into_tensor(), other.clone()).or_raise()
+            }
+        }
+    )*};
+}
+
+operators! {
+    Add, add, |x, y| arithmetic(BinaryOp::Add, x, y);
+    Sub, sub, |x, y| arithmetic(BinaryOp::Sub, x, y);
+    Mul, mul, |x, y| arithmetic(BinaryOp::Mul, x, y);
+    Div, div, true_divide;
+    Rem, rem, |x, y| arithmetic(BinaryOp::Rem, x, y);
+    BitAnd, bitand, |x, y| binary(BinaryOp::And, x, y);
+    BitOr, bitor, |x, y| binary(BinaryOp::Or, x, y);
+    BitXor, bitxor, |x, y| binary(BinaryOp::Xor, x, y);
+    Shl, shl, |x, y| binary(BinaryOp::ShiftLeft, x, y);
+    Shr, shr, shift_right;
+}
+
+/// Sums, differences and products of booleans are of integers.
+fn arithmetic(op: BinaryOp, x: Tensor, y: Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::Bool && y.dtype() == DType::Bool {
+        return binary(op, number(&x)?, number(&y)?);
+    }
+    binary(op, x, y)
+}
+
+/// `/` gives floats, as in numpy.
+fn true_divide(x: Tensor, y: Tensor) -> Result<Tensor> {
+    if x.dtype().is_float() || y.dtype().is_float() {
+        return binary(BinaryOp::Div, x, y);
+    }
+    binary(BinaryOp::Div, float(&x)?, float(&y)?)
+}
+
+fn shift_right(x: Tensor, y: Tensor) -> Result<Tensor> {
+    let op = match promote_types((x.dtype(), x.is_weak()), (y.dtype(), y.is_weak())).0 {
+        dtype if dtype.is_signed_integer() => BinaryOp::ShiftRightArithmetic,
+        _ => BinaryOp::ShiftRightLogical,
+    };
+    binary(op, x, y)
+}
+
+impl ops::Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        lax::unary(UnaryOp::Neg, &self).or_raise()
+    }
+}
+
+impl ops::Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        lax::unary(UnaryOp::Neg, self).or_raise()
+    }
+}
+
+/// Bitwise on integers, logical on booleans.
+impl ops::Not for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn not(self) -> Tensor {
+        lax::unary(UnaryOp::Not, &self).or_raise()
+    }
+}
+
+/// Bitwise on integers, logical on booleans.
+impl ops::Not for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn not(self) -> Tensor {
+        lax::unary(UnaryOp::Not, self).or_raise()
+    }
+}
+
+macro_rules! float_methods {
+    ($($(#[$doc:meta])* $method:ident => $op:ident;)*) => {
+        /// # Floating-point functions
+        ///
+        /// Elementwise; integers and booleans are converted to f32 first.
+        impl Tensor {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self) -> Tensor {
+                float(self).and_then(|x| lax::unary(UnaryOp::$op, &x)).or_raise()
+            }
+        )*}
+    };
+}
+
+float_methods! {
+    /// `e^x`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![0.0, f32::NEG_INFINITY].exp().to_vec::<f32>(), [1.0, 0.0]);
+    /// ```
+    exp => Exp;
+    /// `e^x - 1`, accurate near 0.
+    expm1 => Expm1;
+    /// The natural logarithm; NaN for negative numbers.
+    log => Log;
+    /// `log(1 + x)`, accurate near 0.
+    log1p => Log1p;
+    /// The square root; NaN for negative numbers.
+    sqrt => Sqrt;
+    /// `1 / sqrt(x)`.
+    rsqrt => Rsqrt;
+    /// The cube root.
+    cbrt => Cbrt;
+    /// The sine of radians.
+    sin => Sin;
+    /// The cosine of radians.
+    cos => Cos;
+    /// The tangent of radians.
+    tan => Tan;
+    /// The inverse sine, in radians.
+    asin => Asin;
+    /// The inverse cosine, in radians.
+    acos => Acos;
+    /// The inverse tangent, in radians.
+    atan => Atan;
+    /// The hyperbolic sine.
+    sinh => Sinh;
+    /// The hyperbolic cosine.
+    cosh => Cosh;
+    /// The hyperbolic tangent.
+    tanh => Tanh;
+    /// The inverse hyperbolic sine.
+    asinh => Asinh;
+    /// The inverse hyperbolic cosine.
+    acosh => Acosh;
+    /// The inverse hyperbolic tangent.
+    atanh => Atanh;
+    /// The logistic function `1 / (1 + e^-x)`.
+    sigmoid => Logistic;
+    /// The error function.
+    erf => Erf;
+    /// `1 - erf(x)`, accurate for large `x`.
+    erfc => Erfc;
+    /// The inverse of the error function.
+    erf_inv => ErfInv;
+    /// The logarithm of the absolute value of the gamma function.
+    lgamma => Lgamma;
+    /// The derivative of [`lgamma`](Self::lgamma).
+    digamma => Digamma;
+}
+
+/// # Elementwise functions
+impl Tensor {
+    /// The elements in another dtype: from float to integer towards zero and saturating (NaN gives 0),
+    /// between integers wrapping, to bool `x != 0`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{tensor, DType};
+    /// let x = tensor![-1.5, 300.0, f32::NAN];
+    /// assert_eq!(x.astype(DType::U8).to_vec::<u8>(), [0, 255, 0]);
+    /// ```
+    #[track_caller]
+    pub fn astype(&self, dtype: DType) -> Tensor {
+        lax::convert(self, dtype).or_raise()
+    }
+
+    /// The same bits as another dtype of the same width.
+    #[track_caller]
+    pub fn bitcast(&self, dtype: DType) -> Tensor {
+        lax::bitcast_convert(self, dtype).or_raise()
+    }
+
+    /// The absolute value; of the least integer itself.
+    #[track_caller]
+    pub fn abs(&self) -> Tensor {
+        number(self).and_then(|x| lax::unary(UnaryOp::Abs, &x)).or_raise()
+    }
+
+    /// -1, 0 or 1; NaN for NaN.
+    #[track_caller]
+    pub fn sign(&self) -> Tensor {
+        number(self).and_then(|x| lax::unary(UnaryOp::Sign, &x)).or_raise()
+    }
+
+    /// The greatest integer that is not greater.
+    #[track_caller]
+    pub fn floor(&self) -> Tensor {
+        self.rounding(UnaryOp::Floor)
+    }
+
+    /// The least integer that is not less.
+    #[track_caller]
+    pub fn ceil(&self) -> Tensor {
+        self.rounding(UnaryOp::Ceil)
+    }
+
+    /// The nearest integer; halves go to the even one, as in numpy.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![0.5, 1.5, 2.5, -0.5].round().to_vec::<f32>(), [0.0, 2.0, 2.0, 0.0]);
+    /// ```
+    #[track_caller]
+    pub fn round(&self) -> Tensor {
+        self.rounding(UnaryOp::RoundHalfEven)
+    }
+
+    /// The nearest integer; halves go away from zero.
+    #[track_caller]
+    pub fn round_half_away(&self) -> Tensor {
+        self.rounding(UnaryOp::RoundHalfAway)
+    }
+
+    #[track_caller]
+    fn rounding(&self, op: UnaryOp) -> Tensor {
+        if self.dtype().is_float() { lax::unary(op, self).or_raise() } else { self.clone() }
+    }
+
+    /// `x * x`.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        number(self).and_then(|x| lax::integer_pow(&x, 2)).or_raise()
+    }
+
+    /// `1 / x`.
+    #[track_caller]
+    pub fn reciprocal(&self) -> Tensor {
+        float(self).and_then(|x| lax::integer_pow(&x, -1)).or_raise()
+    }
+
+    /// `x^n` by repeated multiplication, exact for small integers.
+    ///
+    /// # Panics
+    ///
+    /// For integers if `n` is negative.
+    #[track_caller]
+    pub fn powi(&self, n: i32) -> Tensor {
+        number(self).and_then(|x| lax::integer_pow(&x, n)).or_raise()
+    }
+
+    /// `x^y`. Integer constants as `y` go to [`powi`](Self::powi); otherwise operands become floats.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1.0, 2.0, 3.0].pow(2).to_vec::<f32>(), [1.0, 4.0, 9.0]);
+    /// assert_eq!(tensor![4.0].pow(0.5).to_vec::<f32>(), [2.0]);
+    /// ```
+    #[track_caller]
+    pub fn pow(&self, y: impl Operand) -> Tensor {
+        let y = y.into_tensor();
+        if let Some(Literal { value: Scalar::Int(n), .. }) = y.literal()
+            && let Ok(n) = i32::try_from(*n)
+            && (n >= 0 || self.dtype().is_float())
+        {
+            return self.powi(n);
+        }
+        let x = float(self).or_raise();
+        binary(BinaryOp::Pow, x, y).or_raise()
+    }
+
+    /// Whether neither infinite nor NaN.
+    #[track_caller]
+    pub fn is_finite(&self) -> Tensor {
+        float(self).and_then(|x| lax::unary(UnaryOp::IsFinite, &x)).or_raise()
+    }
+
+    /// Whether NaN.
+    #[track_caller]
+    pub fn is_nan(&self) -> Tensor {
+        self.ne(self)
+    }
+
+    /// The greater of two values, NaN where either is.
+    #[track_caller]
+    pub fn maximum(&self, other: impl Operand) -> Tensor {
+        binary(BinaryOp::Max, self.clone(), other.into_tensor()).or_raise()
+    }
+
+    /// The lesser of two values, NaN where either is.
+    #[track_caller]
+    pub fn minimum(&self, other: impl Operand) -> Tensor {
+        binary(BinaryOp::Min, self.clone(), other.into_tensor()).or_raise()
+    }
+
+    /// The value itself within `min..=max`, otherwise the nearer of the two.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![-2, 0, 7].clip(-1, 5).to_vec::<i32>(), [-1, 0, 5]);
+    /// ```
+    #[track_caller]
+    pub fn clip(&self, min: impl Operand, max: impl Operand) -> Tensor {
+        let operands = promote("clamp", [min.into_tensor(), self.clone(), max.into_tensor()]).or_raise();
+        bind1(&Elementwise::Clamp.into(), &operands).or_raise()
+    }
+
+    /// The quotient rounded towards negative infinity, as numpy's `//`.
+    #[track_caller]
+    pub fn floor_divide(&self, other: impl Operand) -> Tensor {
+        let operands = promote("floor_divide", [self.clone(), other.into_tensor()]).or_raise();
+        let [x, y] = operands.map(|x| number(&x).or_raise());
+        let quotient = binary(BinaryOp::Div, x.clone(), y.clone()).or_raise();
+        if x.dtype().is_float() {
+            return quotient.floor();
+        }
+        let remainder = &x % &y;
+        let down = remainder.ne(0) & (remainder.sign().ne(y.sign()));
+        quotient - down.astype(x.dtype())
+    }
+
+    /// The remainder of [`floor_divide`](Self::floor_divide), with the sign of the divisor, as numpy's
+    /// `%`. (The operator `%` is Rust's and XLA's: with the sign of the dividend.)
+    #[track_caller]
+    pub fn modulo(&self, other: impl Operand) -> Tensor {
+        let y = other.into_tensor();
+        let remainder = self % &y;
+        let other_sign = remainder.ne(0) & remainder.lt(0).ne(y.lt(0));
+        other_sign.select(&remainder + &y, &remainder)
+    }
+
+    /// The angle of the point `(other, self)` in radians.
+    #[track_caller]
+    pub fn atan2(&self, other: impl Operand) -> Tensor {
+        binary(BinaryOp::Atan2, float(self).or_raise(), other.into_tensor()).or_raise()
+    }
+
+    /// The derivative of order `self + 1` of [`lgamma`](Self::lgamma) at `x`.
+    #[track_caller]
+    pub fn polygamma(&self, x: impl Operand) -> Tensor {
+        binary(BinaryOp::Polygamma, float(self).or_raise(), x.into_tensor()).or_raise()
+    }
+
+    /// Where true the elements of `on_true`, else those of `on_false`; numpy's `where`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let x = tensor![-1.0, 2.0];
+    /// assert_eq!(x.gt(0.0).select(&x, 0.0).to_vec::<f32>(), [0.0, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the tensor is not boolean, or shapes do not broadcast.
+    #[track_caller]
+    pub fn select(&self, on_true: impl Operand, on_false: impl Operand) -> Tensor {
+        let attempt = || {
+            let [x, y] = promote("select", [on_true.into_tensor(), on_false.into_tensor()])?;
+            let fail = || Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()));
+            let values = x.shape().broadcast(y.shape()).ok_or_else(fail)?;
+            let shape = values.broadcast(self.shape()).ok_or_else(fail)?;
+            let to = |x: &Tensor| if x.rank() == 0 { Ok(x.clone()) } else { lax::broadcast_to(x, &shape) };
+            lax::select(&to(self)?, &to(&x)?, &to(&y)?)
+        };
+        attempt().or_raise()
+    }
+
+    /// Whether within `atol + rtol * |other|` of each other (1e-8 and 1e-5 as in numpy); infinities
+    /// only of themselves, NaN of nothing.
+    #[track_caller]
+    pub fn isclose(&self, other: impl Operand) -> Tensor {
+        self.isclose_within(other, 1e-5, 1e-8)
+    }
+
+    /// [`isclose`](Self::isclose) with tolerances of one's own.
+    #[track_caller]
+    pub fn isclose_within(&self, other: impl Operand, rtol: f64, atol: f64) -> Tensor {
+        let [x, y] = promote("isclose", [self.clone(), other.into_tensor()]).or_raise();
+        let (x, y) = (float(&x).or_raise(), float(&y).or_raise());
+        let near = (&x - &y).abs().le(y.abs() * rtol + atol);
+        x.eq(&y) | (near & x.is_finite() & y.is_finite())
+    }
+
+    /// Whether all elements are [`isclose`](Self::isclose), as a Rust bool.
+    ///
+    /// # Panics
+    ///
+    /// If a tensor is traced.
+    #[track_caller]
+    pub fn allclose(&self, other: impl Operand, rtol: f64, atol: f64) -> bool {
+        self.isclose_within(other, rtol, atol).all().item()
+    }
+}
+
+macro_rules! comparisons {
+    ($($(#[$doc:meta])* $method:ident => $op:ident;)*) => {
+        /// # Comparisons
+        ///
+        /// Elementwise, with broadcasting, giving booleans. (They are methods because Rust's operators
+        /// must give a single `bool`.)
+        impl Tensor {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self, other: impl Operand) -> Tensor {
+                compare(CompareOp::$op, self.clone(), other.into_tensor()).or_raise()
+            }
+        )*}
+    };
+}
+
+comparisons! {
+    /// Equal.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].eq(2).to_vec::<bool>(), [false, true]);
+    /// ```
+    eq => Eq;
+    /// Not equal, as NaN is to itself.
+    ne => Ne;
+    /// Less.
+    lt => Lt;
+    /// Less or equal.
+    le => Le;
+    /// Greater.
+    gt => Gt;
+    /// Greater or equal.
+    ge => Ge;
+}

@@ -1,0 +1,2 @@
+//! Drives the builds.
+fn main() {}
