@@ -4,10 +4,13 @@ mod conv;
 mod dot;
 mod elementwise;
 mod index;
+mod numeric;
 mod random;
 mod reduce;
 mod shape;
 mod sort;
+#[cfg(test)]
+mod testing_window;
 mod window;
 
 use smallvec::SmallVec;
