@@ -9,6 +9,7 @@ mod random;
 mod reduce;
 mod shape;
 mod sort;
+mod taps;
 #[cfg(test)]
 mod testing_window;
 mod window;
