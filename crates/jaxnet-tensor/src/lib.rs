@@ -12,6 +12,8 @@ pub mod primitive;
 pub mod program;
 mod shape;
 mod tensor;
+#[cfg(test)]
+mod testing;
 pub mod trace;
 
 pub use aval::{Aval, Literal, Scalar};

@@ -10,12 +10,13 @@ mod shape;
 mod sort;
 mod window;
 
+use bytemuck::Pod;
 use smallvec::SmallVec;
 
 use super::CpuBuffer;
 use crate::aval::Aval;
 use crate::backend::{BoxBuffer, Buffers, Operand, Value};
-use crate::dtype::{DType, Element};
+use crate::dtype::{DType, Element, as_bytes_mut};
 use crate::error::{Error, Result};
 use crate::primitive::{Primitive, ShapeOp};
 
@@ -63,6 +64,21 @@ impl<'a> Input<'a> {
             }
         }
     }
+
+    /// The elements as words of their width, for kernels that only move them. (Storage is aligned for
+    /// any dtype, so the cast cannot fail but for a wrong width.)
+    ///
+    /// # Panics
+    ///
+    /// If `W` is not as wide as the dtype.
+    pub fn words<W: Pod>(&self) -> &[W] {
+        let bytes = match &self.data {
+            Data::Buffer(buffer) => buffer.bytes(),
+            Data::Scalar(dtype, word) => &bytemuck::bytes_of(word)[..dtype.size()],
+        };
+        assert_eq!(size_of::<W>(), self.aval.dtype.size());
+        bytemuck::cast_slice(bytes)
+    }
 }
 
 /// An output of a kernel: elements to fill in, all of them.
@@ -81,6 +97,18 @@ impl Output<'_> {
     /// If `T` is not the dtype.
     pub fn slice<T: Element>(&mut self) -> &mut [T] {
         self.buffer.as_mut_slice()
+    }
+
+    /// The elements as words of their width, for kernels that only move elements; see
+    /// [`Input::words`]. Where the dtype is bool, words must come from elements, so that they are
+    /// truth values.
+    ///
+    /// # Panics
+    ///
+    /// If `W` is not as wide as the dtype.
+    pub fn words<W: Pod>(&mut self) -> &mut [W] {
+        assert_eq!(size_of::<W>(), self.aval.dtype.size());
+        crate::with_dtype!(self.aval.dtype, T => bytemuck::cast_slice_mut(as_bytes_mut(self.slice::<T>())))
     }
 }
 
