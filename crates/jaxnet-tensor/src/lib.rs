@@ -13,6 +13,8 @@ pub mod primitive;
 pub mod program;
 mod shape;
 mod tensor;
+#[cfg(test)]
+mod testing;
 pub mod trace;
 pub mod tree;
 

@@ -4,18 +4,23 @@ mod conv;
 mod dot;
 mod elementwise;
 mod index;
+mod numeric;
 mod random;
 mod reduce;
 mod shape;
 mod sort;
+mod taps;
+#[cfg(test)]
+mod testing_window;
 mod window;
 
+use bytemuck::Pod;
 use smallvec::SmallVec;
 
 use super::CpuBuffer;
 use crate::aval::Aval;
 use crate::backend::{BoxBuffer, Buffers, Operand, Value};
-use crate::dtype::{DType, Element};
+use crate::dtype::{DType, Element, as_bytes_mut};
 use crate::error::{Error, Result};
 use crate::primitive::{Primitive, ShapeOp};
 
@@ -63,6 +68,21 @@ impl<'a> Input<'a> {
             }
         }
     }
+
+    /// The elements as words of their width, for kernels that only move them. (Storage is aligned for
+    /// any dtype, so the cast cannot fail but for a wrong width.)
+    ///
+    /// # Panics
+    ///
+    /// If `W` is not as wide as the dtype.
+    pub fn words<W: Pod>(&self) -> &[W] {
+        let bytes = match &self.data {
+            Data::Buffer(buffer) => buffer.bytes(),
+            Data::Scalar(dtype, word) => &bytemuck::bytes_of(word)[..dtype.size()],
+        };
+        assert_eq!(size_of::<W>(), self.aval.dtype.size());
+        bytemuck::cast_slice(bytes)
+    }
 }
 
 impl Input<'_> {
@@ -104,6 +124,18 @@ impl Output<'_> {
     /// The elements as bytes, aligned for the dtype; those of `bool` must stay 0 or 1.
     pub fn bytes(&mut self) -> &mut [u8] {
         self.buffer.bytes_mut()
+    }
+
+    /// The elements as words of their width, for kernels that only move elements; see
+    /// [`Input::words`]. Where the dtype is bool, words must come from elements, so that they are
+    /// truth values.
+    ///
+    /// # Panics
+    ///
+    /// If `W` is not as wide as the dtype.
+    pub fn words<W: Pod>(&mut self) -> &mut [W] {
+        assert_eq!(size_of::<W>(), self.aval.dtype.size());
+        crate::with_dtype!(self.aval.dtype, T => bytemuck::cast_slice_mut(as_bytes_mut(self.slice::<T>())))
     }
 }
 
