@@ -99,7 +99,7 @@ impl<T: Tree, S: BuildHasher + Default> Tree for HashMap<String, T, S> {
     }
 }
 
-impl<T> Tree for std::marker::PhantomData<T> {
+impl<T: 'static> Tree for std::marker::PhantomData<T> {
     fn flatten(&self, to: &mut Flattener) {
         to.node("tuple", 0);
     }
