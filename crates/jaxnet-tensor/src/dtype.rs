@@ -194,6 +194,25 @@ pub(crate) fn as_bytes_mut<T: Element>(elements: &mut [T]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(elements.as_mut_ptr().cast(), size_of_val(elements)) }
 }
 
+/// Elements from their bytes. The bytes of `bool` elements must be 0 or 1, as those of buffers are.
+///
+/// # Panics
+///
+/// If the bytes are not aligned for `T`, or are not a whole number of elements.
+pub(crate) fn from_bytes<T: Element>(bytes: &[u8]) -> &[T] {
+    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len() % size_of::<T>() == 0);
+    // SAFETY: aligned and of the right size; any bytes are a value of these types but for bool, of which
+    // the crate only keeps valid ones.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
+}
+
+/// As [`from_bytes`], to write.
+pub(crate) fn from_bytes_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
+    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len() % size_of::<T>() == 0);
+    // SAFETY: as in `from_bytes`, and borrowed mutably.
+    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
+}
+
 mod sealed {
     pub trait Sealed {}
 }

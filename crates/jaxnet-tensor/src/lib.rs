@@ -7,6 +7,7 @@ mod device;
 pub mod dtype;
 mod error;
 pub mod lax;
+mod key;
 mod memo;
 pub mod primitive;
 pub mod program;
@@ -15,13 +16,20 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 pub mod trace;
+pub mod tree;
 
 pub use aval::{Aval, Literal, Scalar};
 pub use device::Device;
 pub use dtype::{DType, Element, promote_types};
 pub use error::{Error, OrRaise, Result, raise, try_catch};
+pub use jaxnet_derive::Tree;
+pub use key::Key;
 pub use memo::Memo;
 pub use primitive::Primitive;
 pub use program::Program;
 pub use shape::{Dims, IntoAxes, Shape, inverse_permutation};
 pub use tensor::{NestedArray, Operand, Tensor};
+pub use tree::{Structure, Tree};
+
+// The derive names this crate by its outside name.
+extern crate self as jaxnet_tensor;

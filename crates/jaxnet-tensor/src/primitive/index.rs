@@ -236,7 +236,9 @@ fn infer_gather(operand: &Aval, indices: &Aval, dims: &GatherDims, slice_sizes: 
     )?;
     check_window(op, "slice", slice_sizes, operand)?;
     check_axes(op, "collapsed axes", &dims.collapsed_slice_dims, operand.rank())?;
-    if dims.collapsed_slice_dims.iter().chain(&dims.operand_batching_dims).any(|&axis| slice_sizes[axis] > 1) {
+    if dims.collapsed_slice_dims.iter().any(|&axis| slice_sizes[axis] != 1)
+        || dims.operand_batching_dims.iter().any(|&axis| slice_sizes[axis] > 1)
+    {
         return Err(Error::invalid(op, format!("slices {slice_sizes:?} must have size 1 along collapsed and batching axes")));
     }
     let kept = dims.kept(operand.rank());

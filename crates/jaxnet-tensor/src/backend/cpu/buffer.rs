@@ -109,6 +109,17 @@ impl CpuBuffer {
         &self.storage.bytes()[..self.len * self.dtype.size()]
     }
 
+    /// The elements as bytes, to write; those of `bool` must stay 0 or 1.
+    ///
+    /// # Panics
+    ///
+    /// If the memory is shared.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let size = self.len * self.dtype.size();
+        let storage = Arc::get_mut(&mut self.storage).expect("only memory that nobody shares is written to");
+        &mut storage.bytes_mut()[..size]
+    }
+
     /// Whether nobody shares the memory.
     pub fn is_unique(&mut self) -> bool {
         Arc::get_mut(&mut self.storage).is_some()
@@ -283,7 +294,7 @@ mod tests {
         let buffer = CpuBuffer::from_slice(&[1.0_f32; 100]);
         let address = buffer.as_slice::<f32>().as_ptr();
         drop(buffer);
-        assert_eq!(CpuBuffer::new::<i32>(90).as_slice::<i32>().as_ptr().cast(), address);
+        assert_eq!(CpuBuffer::new::<i32>(98).as_slice::<i32>().as_ptr().cast(), address);
     }
 
     #[test]

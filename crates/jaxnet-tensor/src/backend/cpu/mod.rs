@@ -1,7 +1,9 @@
 //! The embedded engine.
 
 mod buffer;
+mod gemm;
 mod kernels;
+mod math;
 
 use std::sync::Arc;
 

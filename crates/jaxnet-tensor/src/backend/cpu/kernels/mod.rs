@@ -4,10 +4,14 @@ mod conv;
 mod dot;
 mod elementwise;
 mod index;
+mod numeric;
 mod random;
 mod reduce;
 mod shape;
 mod sort;
+mod taps;
+#[cfg(test)]
+mod testing_window;
 mod window;
 
 use bytemuck::Pod;
@@ -81,6 +85,24 @@ impl<'a> Input<'a> {
     }
 }
 
+impl Input<'_> {
+    /// The buffer of an operand that is no scalar constant.
+    fn held(&self) -> &CpuBuffer {
+        match &self.data {
+            Data::Buffer(buffer) => buffer,
+            Data::Scalar(..) => unreachable!("a scalar has no axes to move"),
+        }
+    }
+
+    /// The elements as bytes, aligned for the dtype.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Buffer(buffer) => buffer.bytes(),
+            Data::Scalar(dtype, word) => &bytemuck::bytes_of(word)[..dtype.size()],
+        }
+    }
+}
+
 /// An output of a kernel: elements to fill in, all of them.
 pub(crate) struct Output<'a> {
     /// Shape and dtype.
@@ -97,6 +119,11 @@ impl Output<'_> {
     /// If `T` is not the dtype.
     pub fn slice<T: Element>(&mut self) -> &mut [T] {
         self.buffer.as_mut_slice()
+    }
+
+    /// The elements as bytes, aligned for the dtype; those of `bool` must stay 0 or 1.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        self.buffer.bytes_mut()
     }
 
     /// The elements as words of their width, for kernels that only move elements; see
