@@ -176,7 +176,8 @@ struct FloatFormat {
 impl FloatFormat {
     fn new(elements: &[f64], dtype: DType) -> Self {
         let finite: Vec<f64> = elements.iter().copied().filter(|x| x.is_finite()).collect();
-        let mut format = FloatFormat { dtype, scientific: is_scientific(&finite, dtype), left: 0, right: 0, exponent: 0 };
+        let mut format =
+            FloatFormat { dtype, scientific: is_scientific(&finite, dtype), left: 0, right: 0, exponent: 0 };
         for &x in &finite {
             let sign = usize::from(x.is_sign_negative());
             if format.scientific {
@@ -231,16 +232,20 @@ fn non_finite(x: f64) -> &'static str {
     }
 }
 
+/// From where on the digits before the point are more than the dtype is sure to hold.
+fn certain(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => 1e16,
+        DType::F32 => 1e6,
+        _ => 1e3,
+    }
+}
+
 /// Whether numbers are so large, so small or so far apart that fixed columns would not show them well.
 fn is_scientific(finite: &[f64], dtype: DType) -> bool {
     let sizes = || finite.iter().map(|x| x.abs()).filter(|&x| x != 0.0);
     let (Some(max), Some(min)) = (sizes().reduce(f64::max), sizes().reduce(f64::min)) else { return false };
-    // As many digits as the dtype is sure to hold, but 8 at most.
-    let large = match dtype {
-        DType::F64 => 1e8,
-        DType::F32 => 1e6,
-        _ => 1e3,
-    };
+    let large = certain(dtype).min(1e8);
     // In the precision of the dtype: 700 is 1000 times 0.7 in f32 too.
     crate::with_dtype!(dtype, T => {
         let round = |x: f64| T::from_f64(x).to_f64();
@@ -319,7 +324,7 @@ fn scalar(x: f64, dtype: DType) -> String {
     }
     let sign = if x.is_sign_negative() { "-" } else { "" };
     let size = x.abs();
-    if size == 0.0 || (1e-4..1e16).contains(&size) {
+    if size == 0.0 || (1e-4..certain(dtype)).contains(&size) {
         let (whole, fraction) = positional(size, dtype, None);
         let fraction = if fraction.is_empty() { "0" } else { &fraction };
         return format!("{sign}{whole}.{fraction}");

@@ -214,10 +214,15 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let message = |f: &dyn Fn() -> Tensor| try_catch(f).unwrap_err().to_string();
-        assert_eq!(message(&|| tensor![1].sort(1)), "sort: axis 1 of shape [1] does not exist; axes are 0..=0 or -1..=-1");
+        assert_eq!(
+            message(&|| tensor![1].sort(1)),
+            "sort: axis 1 of shape [1] does not exist; axes are 0..=0 or -1..=-1"
+        );
         assert_eq!(message(&|| Tensor::from(1).argsort(0)), "argsort: axis 0 of a scalar does not exist");
         assert!(message(&|| tensor![1, 2].top_k(3).0).contains("[2] does not have 3 elements"));
-        assert!(message(&|| tensor![[1]].searchsorted(1)).starts_with("searchsorted: the sorted tensor must have one axis"));
+        assert!(
+            message(&|| tensor![[1]].searchsorted(1)).starts_with("searchsorted: the sorted tensor must have one axis")
+        );
         assert!(message(&|| Tensor::from(Vec::<i32>::new()).median(0)).contains("empty"));
     }
 
