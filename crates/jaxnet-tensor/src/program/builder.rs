@@ -74,7 +74,7 @@ impl ProgramBuilder {
     }
 
     /// The same with the inputs in another order; each input must be there once.
-    pub(crate) fn finish_with(self, inputs: &[Var], outputs: &[Atom]) -> Program {
+    pub fn finish_with(self, inputs: &[Var], outputs: &[Atom]) -> Program {
         let mut renamed = vec![Var(u32::MAX); self.avals.len()];
         let mut avals = Vec::with_capacity(self.avals.len());
         let mut define = |var: Var, renamed: &mut Vec<Var>| {

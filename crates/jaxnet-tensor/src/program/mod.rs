@@ -160,6 +160,12 @@ impl Program {
         self.0.avals.len()
     }
 
+    /// The same equations with other results.
+    pub fn with_outputs(&self, outputs: &[Atom]) -> Program {
+        let inner = &self.0;
+        Program::from_parts(inner.avals.clone(), inner.inputs, inner.equations.clone(), outputs.to_vec())
+    }
+
     /// Whether running it does something beyond giving results.
     pub fn has_effect(&self) -> bool {
         self.0.effect

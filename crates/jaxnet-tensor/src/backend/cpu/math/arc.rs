@@ -51,14 +51,7 @@ const ATAN_F64: [f64; 20] = [
 ];
 
 /// `(asin(s) - s) / s^3` in `s^2`, error 0.005 * 2^-24.
-const ASIN_F32: [f32; 6] = [
-    1.666666e-01,
-    7.500514e-02,
-    4.4515852e-02,
-    3.1813342e-02,
-    1.4426251e-02,
-    3.752511e-02,
-];
+const ASIN_F32: [f32; 6] = [1.666666e-01, 7.500514e-02, 4.4515852e-02, 3.1813342e-02, 1.4426251e-02, 3.752511e-02];
 
 /// `(asin(s) - s) / s^3` in `s^2`, error 0.01 * 2^-53.
 const ASIN_F64: [f64; 13] = [
@@ -112,11 +105,7 @@ macro_rules! arc_functions {
             let base = if big { 0.0 } else { $pi2 };
             let base = if big && negative { 2.0 * $pi2 } else { base };
             let base_lo = if big { 0.0 } else { $pi2_lo };
-            let base_lo = if big && negative {
-                2.0 * $pi2_lo
-            } else {
-                base_lo
-            };
+            let base_lo = if big && negative { 2.0 * $pi2_lo } else { base_lo };
             base + (term + base_lo)
         }
 

@@ -96,10 +96,21 @@ pub(super) fn scale64(y: f64, magic_n: f64) -> f64 {
     y * f64::from_bits(half << 52) * f64::from_bits(rest << 52)
 }
 
-/// The exact rounding error of `a * a` given `s = fl(a * a)`: `a * a = s + error`.
+/// The rounding error of `a * a` given `s = fl(a * a)`: `a * a = s + error`.
 ///
 /// Without FMA the square is split as `ah^2 + (a - ah)(a + ah)` with `ah` short
-/// enough for `ah^2` to be exact (Dekker), which is accurate to a few bits less.
+/// enough for `ah^2` to be exact (Dekker); the second product is rounded.
+#[inline(always)]
+pub(super) fn square_error32<I: Isa>(a: f32, s: f32) -> f32 {
+    if I::FMA {
+        a.mul_add(a, -s)
+    } else {
+        let ah = f32::from_bits(a.to_bits() & !0xfff);
+        (ah * ah - s) + (a - ah) * (a + ah)
+    }
+}
+
+/// The rounding error of `a * a`; see [`square_error32`].
 #[inline(always)]
 pub(super) fn square_error64<I: Isa>(a: f64, s: f64) -> f64 {
     if I::FMA {

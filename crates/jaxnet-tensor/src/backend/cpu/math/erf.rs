@@ -5,31 +5,19 @@
 //! `erfcx` as one polynomial in `(x - c) / (x + c)` (Shepherd & Laframboise 1981).  The
 //! coefficients are our own fits.
 
-use super::bits::{fma32, fma64, poly32, poly64, pow2_32, scale64, square_error64};
-use super::exp::{exp_mid, exp_parts_f32, exp_tail_f64};
+use super::bits::{fma32, fma64, poly32, poly64, pow2_32, scale32, scale64, square_error32, square_error64};
+use super::exp::{exp_parts_f32, exp_tail_f32, exp_tail_f64, reduce_exp_f32};
 use super::isa::Isa;
+use super::log::log_f32;
+use super::special;
 
 /// `erf(x) / x - 1` in `x^2`, `|x| <= 0.93`, error 0.02 * 2^-24.
-const ERF_SMALL_F32: [f32; 7] = [
-    1.2837917e-01,
-    -3.7612632e-01,
-    1.12836756e-01,
-    -2.6858466e-02,
-    5.198942e-03,
-    -8.120567e-04,
-    8.2811566e-05,
-];
+const ERF_SMALL_F32: [f32; 7] =
+    [1.2837917e-01, -3.7612632e-01, 1.12836756e-01, -2.6858466e-02, 5.198942e-03, -8.120567e-04, 8.2811566e-05];
 
 /// `-log(erfc(x)) / x - 1`, `0.92 <= x <= 4`, error of `erf` 0.02 * 2^-24.
-const ERF_BIG_F32: [f32; 7] = [
-    1.2865557e-01,
-    6.35121e-01,
-    1.0628978e-01,
-    -2.3810087e-02,
-    3.666359e-03,
-    -3.289809e-04,
-    1.1878575e-05,
-];
+const ERF_BIG_F32: [f32; 7] =
+    [1.2865557e-01, 6.35121e-01, 1.0628978e-01, -2.3810087e-02, 3.666359e-03, -3.289809e-04, 1.1878575e-05];
 
 /// `erf(x) / x - 1` in `x^2`, `|x| <= 1`, error 0.09 * 2^-53.
 const ERF_SMALL_F64: [f64; 13] = [
@@ -78,33 +66,79 @@ const ERFCX_F64: [f64; 25] = [
     1.0466504607960882e-09,
 ];
 
-/// `erfcx(a)` in `(a - 2) / (a + 2)`, `0 <= a <= 10.1`, to 6.1e-11.
-const ERFCX_MID: [f64; 14] = [
-    0.2553956763153645,
-    -0.42718584764692946,
-    0.24165819381527895,
-    -0.07897856928961276,
-    0.003732899680186146,
-    0.006997294497623324,
-    -0.0008472197042555923,
-    -0.0009809441700521651,
-    4.4118617698624e-05,
-    0.0001712243955649941,
-    2.5217089244085086e-05,
-    -2.3086711134294892e-05,
-    -9.336737870790207e-06,
-    -5.219578800836581e-07,
+/// `(a + 2) erfcx(a)` in `(a - 2) / (a + 2)`, `0 <= a <= 10.1`, error 0.3 * 2^-24.
+const ERFCX_F32: [f32; 11] = [
+    1.0215827e+00,
+    -6.8716073e-01,
+    2.7947143e-01,
+    -3.6441248e-02,
+    -2.1503307e-02,
+    6.473453e-03,
+    3.0555353e-03,
+    -8.281739e-04,
+    -5.835858e-04,
+    4.5168446e-05,
+    6.568031e-05,
 ];
+
+/// `erf_inv(x) / x` in `w - 2.5`, `w = -log(1 - x^2) <= 5`, error 0.675 * 2^-24.
+const ERF_INV_SMALL: [f32; 11] = [
+    1.5014094e+00,
+    2.466403e-01,
+    -4.1775135e-03,
+    -1.2527569e-03,
+    2.1843145e-04,
+    -4.955589e-06,
+    -3.4870513e-06,
+    4.6463032e-07,
+    2.6179203e-08,
+    -8.687029e-09,
+    -1.2657057e-10,
+];
+
+/// `erf_inv(x) / x` in `sqrt(w) - 3`, `5 <= w <= 16`, error 0.118 * 2^-24.
+const ERF_INV_BIG: [f32; 11] = [
+    2.8329768e+00,
+    1.0016752e+00,
+    9.444955e-03,
+    -7.6429625e-03,
+    5.689695e-03,
+    -3.5663473e-03,
+    1.4705422e-03,
+    -1.2081355e-04,
+    -2.731727e-04,
+    1.6058356e-04,
+    -3.074863e-05,
+];
+
+/// `erf(a)`, `0 <= a <= 0.93`.
+#[inline(always)]
+fn erf_small_f32<I: Isa>(a: f32) -> f32 {
+    fma32::<I>(a, poly32::<I, _>(a * a, &ERF_SMALL_F32), a)
+}
 
 #[inline(always)]
 pub(crate) fn erf_f32<I: Isa>(x: f32) -> f32 {
     let a = x.abs();
-    let small = fma32::<I>(a, poly32::<I, _>(a * a, &ERF_SMALL_F32), a);
     // erf rounds to 1 from 3.92 on.
     let t = if a > 4.0 { 4.0 } else { a };
     let (n, y) = exp_parts_f32::<I>(fma32::<I>(-t, poly32::<I, _>(t, &ERF_BIG_F32), -t));
     let big = 1.0 - y * pow2_32(n);
-    (if a < 0.925 { small } else { big }).copysign(x)
+    (if a < 0.925 { erf_small_f32::<I>(a) } else { big }).copysign(x)
+}
+
+/// `erfc(a)` for `a >= 0`; see [`erfc_positive_f64`].
+#[inline(always)]
+fn erfc_positive_f32<I: Isa>(a: f32) -> f32 {
+    // Zero from 10.06 on.
+    let a = if a > 10.1 { 10.1 } else { a };
+    let s = a * a;
+    let lost = square_error32::<I>(a, s);
+    let (n, r) = reduce_exp_f32::<I>(-s);
+    let w = exp_tail_f32::<I>(r);
+    let inverse = 1.0 / (a + 2.0);
+    let cx = inverse * poly32::<I, _>((a - 2.0) * inverse, &ERFCX_F32);
+    scale32(fma32::<I>(cx, w - fma32::<I>(lost, w, lost), cx), n)
 }
 
 /// `erfc(a)` for `a >= 0`.
@@ -116,8 +150,16 @@ fn erfc_positive_f64<I: Isa>(a: f64) -> f64 {
     let s = a * a;
     let lost = square_error64::<I>(a, s);
     let (n, w) = exp_tail_f64::<I>(-s);
-    let inverse = 1.0 / (a + 4.0);
-    let cx = inverse * poly64::<I, _>((a - 4.0) * inverse, &ERFCX_F64);
+    let d = a + 4.0;
+    let inverse = 1.0 / d;
+    let p = poly64::<I, _>((a - 4.0) * inverse, &ERFCX_F64);
+    // p / d, rounded once.
+    let cx = if I::FMA {
+        let q = p * inverse;
+        q.mul_add(-d, p).mul_add(inverse, q)
+    } else {
+        p / d
+    };
     // cx e^(r - lost); scaled last, so that a subnormal result is rounded once.
     scale64(fma64::<I>(cx, w - fma64::<I>(lost, w, lost), cx), n)
 }
@@ -139,20 +181,32 @@ pub(crate) fn erf_f64<I: Isa>(x: f64) -> f64 {
 pub(crate) fn erfc_f64<I: Isa>(x: f64) -> f64 {
     let a = x.abs();
     // (a - 4) / (a + 4) loses too much of a small a.
-    let y = if a < 0.75 {
-        1.0 - erf_small_f64::<I>(a)
-    } else {
-        erfc_positive_f64::<I>(a)
-    };
+    let y = if a < 0.75 { 1.0 - erf_small_f64::<I>(a) } else { erfc_positive_f64::<I>(a) };
     if x < 0.0 { 2.0 - y } else { y }
 }
 
 #[inline(always)]
 pub(crate) fn erfc_f32<I: Isa>(x: f32) -> f32 {
-    let x = f64::from(x);
     let a = x.abs();
-    // The result rounds to 0 from 10.06 on.
-    let a = if a > 10.1 { 10.1 } else { a };
-    let y = exp_mid::<I>(-(a * a)) * poly64::<I, _>((a - 2.0) / (a + 2.0), &ERFCX_MID);
-    (if x < 0.0 { 2.0 - y } else { y }) as f32
+    let y = if a < 0.75 { 1.0 - erf_small_f32::<I>(a) } else { erfc_positive_f32::<I>(a) };
+    if x < 0.0 { 2.0 - y } else { y }
+}
+
+/// The inverse of erf: x times a polynomial in `w = -log(1 - x^2)` or in `sqrt(w)` (M. Giles,
+/// "Approximating the erfinv function", GPU Computing Gems 2, 2010; refitted).
+#[inline(always)]
+pub(crate) fn erf_inv_f32<I: Isa>(x: f32) -> f32 {
+    let a = x.abs();
+    // |x| >= 1 makes the logarithm infinite or NaN, and so the result, whatever the sign.
+    let w = -log_f32::<I>((1.0 - a) * (1.0 + a));
+    let small = poly32::<I, _>(w - 2.5, &ERF_INV_SMALL);
+    let big = poly32::<I, _>(w.sqrt() - 3.0, &ERF_INV_BIG);
+    let y = a * if w < 5.0 { small } else { big };
+    (if a == 1.0 { f32::INFINITY } else { y }).copysign(x)
+}
+
+/// [`special::erf_inv`]; not vectorized.
+#[inline(always)]
+pub(crate) fn erf_inv_f64<I: Isa>(x: f64) -> f64 {
+    special::erf_inv(x)
 }

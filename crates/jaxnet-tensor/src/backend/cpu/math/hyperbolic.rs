@@ -3,19 +3,13 @@
 //! In terms of `expm1` and `log1p`, by the identities that lose no accuracy near zero
 //! (fdlibm's).  Except for `tanh`, the f32 versions compute in f64.
 
-use super::bits::{clamp64, fma32, fma64, poly32, pow2_32, pow2_64};
+use super::bits::{clamp64, fma32, fma64, poly32, poly64, pow2_32, pow2_64};
 use super::exp::{exp_mid, exp_parts_f32, expm1_parts_f64, quarter_expm1_f64};
 use super::isa::Isa;
-use super::log::log1p_core_f64;
+use super::log::{log_mid, log_quotient_mid, log1p_core_f64};
 
 /// `(tanh(x) - x) / x^3` in `x^2`, `|x| <= 0.55`, error 0.02 * 2^-24.
-const TANH_F32: [f32; 5] = [
-    -3.3333316e-01,
-    1.3332555e-01,
-    -5.3849407e-02,
-    2.1060828e-02,
-    -6.26004e-03,
-];
+const TANH_F32: [f32; 5] = [-3.3333316e-01, 1.3332555e-01, -5.3849407e-02, 2.1060828e-02, -6.26004e-03];
 
 /// An odd polynomial near zero, `1 - 2 / (e^(2|x|) + 1)` beyond (Cephes' `tanhf.c`).
 #[inline(always)]
@@ -60,7 +54,12 @@ pub(crate) fn cosh_f64<I: Isa>(x: f64) -> f64 {
 
 #[inline(always)]
 pub(crate) fn sinh_f32<I: Isa>(x: f32) -> f32 {
-    sinh_f64::<I>(f64::from(x)) as f32
+    let x = clamp64(f64::from(x), -100.0, 100.0);
+    let z = x * x;
+    let e = exp_mid::<I>(x);
+    // The Taylor series near zero, where the difference cancels.
+    let series = fma64::<I>(x * z, poly64::<I, _>(z, &[1.0 / 6.0, 1.0 / 120.0, 1.0 / 5040.0]), x);
+    (if z < 0.1 { series } else { 0.5 * (e - 1.0 / e) }) as f32
 }
 
 #[inline(always)]
@@ -106,17 +105,33 @@ pub(crate) fn atanh_f64<I: Isa>(x: f64) -> f64 {
     if a <= 1.0 { y } else { f64::NAN }
 }
 
+/// `asinh |x| = log(|x| + sqrt(x^2 + 1))`; in f64 that is good down to 1e-3.
 #[inline(always)]
 pub(crate) fn asinh_f32<I: Isa>(x: f32) -> f32 {
-    asinh_f64::<I>(f64::from(x)) as f32
+    let a = f64::from(x.abs());
+    let z = a * a;
+    let log = log_mid::<I>(a + (z + 1.0).sqrt());
+    let y = if a < 1e-3 { fma64::<I>(a * z, -1.0 / 6.0, a) } else { log };
+    let y = if a < f64::INFINITY { y } else { a };
+    (y as f32).copysign(x)
 }
 
+/// `acosh x = log(x + sqrt(x^2 - 1))`; `x^2` is exact.
 #[inline(always)]
 pub(crate) fn acosh_f32<I: Isa>(x: f32) -> f32 {
-    acosh_f64::<I>(f64::from(x)) as f32
+    let x = f64::from(x);
+    let y = log_mid::<I>(x + fma64::<I>(x, x, -1.0).sqrt());
+    let y = if x < f64::INFINITY { y } else { x };
+    (if x < 1.0 { f64::NAN } else { y }) as f32
 }
 
+/// `atanh |x| = log((1 + |x|) / (1 - |x|)) / 2`.
 #[inline(always)]
 pub(crate) fn atanh_f32<I: Isa>(x: f32) -> f32 {
-    atanh_f64::<I>(f64::from(x)) as f32
+    let a = f64::from(x.abs());
+    let log = 0.5 * log_quotient_mid::<I>(1.0 + a, 1.0 - a);
+    let y = if a < 1e-3 { fma64::<I>(a * a, a * (1.0 / 3.0), a) } else { log };
+    let y = if a < 1.0 { y } else { f64::INFINITY };
+    let y = if a <= 1.0 { y } else { f64::NAN };
+    (y as f32).copysign(x)
 }

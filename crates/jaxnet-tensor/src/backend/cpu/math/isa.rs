@@ -89,8 +89,10 @@ pub(crate) trait Isa: Copy + 'static {
 }
 
 /// Levels with a fused multiply-add.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(crate) struct Fused;
+#[cfg(target_arch = "x86_64")]
 impl Isa for Fused {
     const FMA: bool = true;
 }

@@ -7,6 +7,9 @@ use super::{arc, erf, exp, hyperbolic, log, power, trig};
 /// remainder loops.  Eight 512-bit vectors of f32.
 const BLOCK: usize = 128;
 
+/// The same for what is left of a slice, padded to a multiple: one 512-bit vector of f32.
+const SMALL: usize = 16;
+
 /// A function of one variable, for both types.
 trait Map {
     fn f32<I: Isa>(x: f32) -> f32;
@@ -102,6 +105,8 @@ unary_ops! {
     Logistic: exp, logistic_f32, logistic_f64;
     Erf: erf, erf_f32, erf_f64;
     Erfc: erf, erfc_f32, erfc_f64;
+    /// The inverse of erf; vectorized for f32 only.
+    ErfInv: erf, erf_inv_f32, erf_inv_f64;
     Sqrt: power, sqrt_f32, sqrt_f64;
     /// `1 / sqrt(x)`.
     Rsqrt: power, rsqrt_f32, rsqrt_f64;
@@ -114,7 +119,7 @@ macro_rules! in_place_kernel {
         struct $kernel<'a, M>(&'a mut [$ty], M);
 
         #[inline(always)]
-        fn $block<I: Isa, M: Map>(x: &mut [$ty; BLOCK]) {
+        fn $block<I: Isa, M: Map, const N: usize>(x: &mut [$ty; N]) {
             if M::$bound == <$ty>::INFINITY {
                 for v in x {
                     *v = M::$map::<I>(*v);
@@ -143,15 +148,15 @@ macro_rules! in_place_kernel {
             fn run<I: Isa>(self) {
                 let (blocks, rest) = self.0.as_chunks_mut::<BLOCK>();
                 for block in blocks {
-                    $block::<I, M>(block);
+                    $block::<I, M, BLOCK>(block);
                 }
-                if !rest.is_empty() {
-                    // 1 is slow in none of the functions.
-                    let mut block = [1.0; BLOCK];
-                    block[..rest.len()].copy_from_slice(rest);
-                    $block::<I, M>(&mut block);
-                    rest.copy_from_slice(&block[..rest.len()]);
+                // 1 is a slow case of none of the functions.
+                let mut padded = [1.0; BLOCK];
+                padded[..rest.len()].copy_from_slice(rest);
+                for block in padded.as_chunks_mut::<SMALL>().0.iter_mut().take(rest.len().div_ceil(SMALL)) {
+                    $block::<I, M, SMALL>(block);
                 }
+                rest.copy_from_slice(&padded[..rest.len()]);
             }
         }
     };
@@ -202,15 +207,16 @@ macro_rules! binary_kernel {
                         }
                     }
                     let n = out_rest.len();
-                    if n > 0 {
-                        let (mut x, mut y) = ([1.0; BLOCK], [1.0; BLOCK]);
-                        x[..n].copy_from_slice(x_rest);
-                        y[..n].copy_from_slice(y_rest);
-                        for i in 0..BLOCK {
+                    let (mut x, mut y) = ([1.0; BLOCK], [1.0; BLOCK]);
+                    x[..n].copy_from_slice(x_rest);
+                    y[..n].copy_from_slice(y_rest);
+                    let pairs = x.as_chunks_mut::<SMALL>().0.iter_mut().zip(y.as_chunks::<SMALL>().0);
+                    for (x, y) in pairs.take(n.div_ceil(SMALL)) {
+                        for i in 0..SMALL {
                             x[i] = $module::$function::<I>(x[i], y[i]);
                         }
-                        out_rest.copy_from_slice(&x[..n]);
                     }
+                    out_rest.copy_from_slice(&x[..n]);
                 }
             }
             assert!(x.len() == out.len() && y.len() == out.len(), "slices of different lengths");

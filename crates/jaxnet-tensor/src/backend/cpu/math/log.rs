@@ -32,14 +32,11 @@ const LOG_F64: [f64; 7] = [
     0.14797840067142343,
 ];
 
-/// The same to 3e-14, for f32 functions evaluated in f64.
-const LOG_MID: [f64; 5] = [
-    0.6666666667604696,
-    0.3999999555507829,
-    0.2857211523131018,
-    0.22175961757912924,
-    0.19587150264370884,
-];
+/// The same with an error of 5e-12, for f32 functions evaluated in f64.
+const LOG_MID: [f64; 4] = [0.6666666562089765, 0.40000339508674454, 0.2853707751351843, 0.23586018941663872];
+
+/// The same for `s^2 <= 0.042`, with an error of 4e-11.
+const ATANH_MID: [f64; 4] = [0.6666666203990689, 0.40001041417617195, 0.2849846136146733, 0.24222302053857117];
 
 /// Bits of `sqrt(1/2)`; subtracting them makes the exponent field round so that the
 /// mantissa falls into `sqrt(1/2)..sqrt(2)` (musl's `logf`).
@@ -51,10 +48,7 @@ const SQRT_HALF_F64: u64 = 0x3fe6_a09e_667f_3bcd;
 fn split_f32(x: f32) -> (i32, f32) {
     let d = x.to_bits().wrapping_sub(SQRT_HALF_F32);
     let k = (d as i32) >> 23;
-    (
-        k,
-        f32::from_bits((d & 0x007f_ffff).wrapping_add(SQRT_HALF_F32)),
-    )
+    (k, f32::from_bits((d & 0x007f_ffff).wrapping_add(SQRT_HALF_F32)))
 }
 
 /// `(k, m)` with `x = 2^k m`, for a positive normal `x`; `k` as `MAGIC_F64 + k`.
@@ -64,10 +58,7 @@ fn split_f64(x: f64) -> (f64, f64) {
     // AVX-512: offset k to be positive, and add it to the magic number's mantissa.
     let d = x.to_bits().wrapping_add((1024 << 52) - SQRT_HALF_F64);
     let k = f64::from_bits((d >> 52).wrapping_add(MAGIC_F64.to_bits() - 1024));
-    (
-        k,
-        f64::from_bits((d & 0x000f_ffff_ffff_ffff).wrapping_add(SQRT_HALF_F64)),
-    )
+    (k, f64::from_bits((d & 0x000f_ffff_ffff_ffff).wrapping_add(SQRT_HALF_F64)))
 }
 
 /// `k ln 2 + log(1 + f)`.
@@ -98,37 +89,63 @@ pub(crate) fn log_f32<I: Isa>(x: f32) -> f32 {
     let (k, m) = split_f32(scaled);
     let k = k as f32 - if tiny { 23.0 } else { 0.0 };
     let y = log_sum_f32::<I>(k, m - 1.0);
-    let y = if x < f32::INFINITY { y } else { x };
-    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
-    if x < 0.0 { f32::NAN } else { y }
+    // Finite and positive?  In integers, as LLVM would otherwise recognize and merge the
+    // float comparisons into a costlier classification of the bits.
+    let ordinary = x.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits() - 1;
+    let special = if x > 0.0 { x } else { f32::NAN };
+    let special = if x == 0.0 { f32::NEG_INFINITY } else { special };
+    if ordinary { y } else { special }
 }
 
 #[inline(always)]
 pub(crate) fn log_f64<I: Isa>(x: f64) -> f64 {
     let tiny = x < f64::MIN_POSITIVE;
-    let scaled = if tiny {
-        x * 18_014_398_509_481_984.0
-    } else {
-        x
-    };
+    let scaled = if tiny { x * 18_014_398_509_481_984.0 } else { x };
     let (k, m) = split_f64(scaled);
     let k = (k - MAGIC_F64) - if tiny { 54.0 } else { 0.0 };
     let y = log_sum_f64::<I>(k, m - 1.0);
-    let y = if x < f64::INFINITY { y } else { x };
-    let y = if x == 0.0 { f64::NEG_INFINITY } else { y };
-    if x < 0.0 { f64::NAN } else { y }
+    let ordinary = x.to_bits().wrapping_sub(1) < f64::INFINITY.to_bits() - 1;
+    let special = if x > 0.0 { x } else { f64::NAN };
+    let special = if x == 0.0 { f64::NEG_INFINITY } else { special };
+    if ordinary { y } else { special }
 }
 
-/// `log2(x)` to 5e-14 relative, for `x` the exact value of a positive finite f32.
+/// `(k, log(m))` with `x = 2^k m`, for a positive normal `x`; the logarithm to 5e-12.
 #[inline(always)]
-pub(super) fn log2_mid<I: Isa>(x: f64) -> f64 {
+fn log_parts_mid<I: Isa>(x: f64) -> (f64, f64) {
     let (k, m) = split_f64(x);
     let f = m - 1.0;
     let s = f / (2.0 + f);
     let z = s * s;
-    let p = poly64::<I, _>(z, &LOG_MID);
-    let log_m = s * fma64::<I>(z, p, 2.0);
-    fma64::<I>(log_m, std::f64::consts::LOG2_E, k - MAGIC_F64)
+    (k - MAGIC_F64, s * fma64::<I>(z, poly64::<I, _>(z, &LOG_MID), 2.0))
+}
+
+/// `log2(x)` to 5e-12 relative, for a positive normal `x`.
+#[inline(always)]
+pub(super) fn log2_mid<I: Isa>(x: f64) -> f64 {
+    let (k, log_m) = log_parts_mid::<I>(x);
+    fma64::<I>(log_m, std::f64::consts::LOG2_E, k)
+}
+
+/// `log(x)` to 5e-12 relative, for a positive normal `x`.
+#[inline(always)]
+pub(super) fn log_mid<I: Isa>(x: f64) -> f64 {
+    let (k, log_m) = log_parts_mid::<I>(x);
+    fma64::<I>(k, std::f64::consts::LN_2, log_m)
+}
+
+/// `log(u / v)` to 4e-11 relative, for `u >= v > 0`, with a single division.
+#[inline(always)]
+pub(super) fn log_quotient_mid<I: Isa>(u: f64, v: f64) -> f64 {
+    // The bits are a piecewise linear logarithm, off by at most 0.086: rounded to an
+    // integer k, the difference brings u / (2^k v) into 2^-0.59..2^0.59.
+    let k = u.to_bits().wrapping_sub(v.to_bits()).wrapping_add(1 << 51) >> 52;
+    let v = v * f64::from_bits((k + 1023) << 52);
+    let s = (u - v) / (u + v);
+    let z = s * s;
+    let log = s * fma64::<I>(z, poly64::<I, _>(z, &ATANH_MID), 2.0);
+    let k = f64::from_bits(k + MAGIC_F64.to_bits()) - MAGIC_F64;
+    fma64::<I>(k, std::f64::consts::LN_2, log)
 }
 
 /// `log(1 + x)`.
@@ -139,11 +156,7 @@ pub(super) fn log2_mid<I: Isa>(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn log1p_f32<I: Isa>(x: f32) -> f32 {
     let u = 1.0 + x;
-    let c = if x < 1.0 {
-        x - (u - 1.0)
-    } else {
-        1.0 - (u - x)
-    };
+    let c = if x < 1.0 { x - (u - 1.0) } else { 1.0 - (u - x) };
     let (k, m) = split_f32(u);
     let scale = f32::from_bits((127_i32.wrapping_sub(k) as u32) << 23);
     // c is immaterial for a large x, for the largest of which 2^-k is not normal.
@@ -170,17 +183,9 @@ pub(crate) fn log1p_f64<I: Isa>(x: f64) -> f64 {
 #[inline(always)]
 pub(super) fn log1p_core_f64<I: Isa>(x: f64) -> f64 {
     let u = 1.0 + x;
-    let c = if x < 1.0 {
-        x - (u - 1.0)
-    } else {
-        1.0 - (u - x)
-    };
+    let c = if x < 1.0 { x - (u - 1.0) } else { 1.0 - (u - x) };
     let (k, m) = split_f64(u);
     let exponent = (MAGIC_F64.to_bits() + 1023).wrapping_sub(k.to_bits());
-    let c = if x < 1e30 {
-        c * f64::from_bits(exponent << 52)
-    } else {
-        0.0
-    };
+    let c = if x < 1e30 { c * f64::from_bits(exponent << 52) } else { 0.0 };
     log_sum_f64::<I>(k - MAGIC_F64, (m - 1.0) + c)
 }

@@ -60,11 +60,7 @@ pub(crate) fn cbrt_f64<I: Isa>(x: f64) -> f64 {
     let tiny = a < 1e-280;
     let huge = a > 1e280;
     let up = if tiny { 18_014_398_509_481_984.0 } else { 1.0 };
-    let up = if huge {
-        1.0 / 18_014_398_509_481_984.0
-    } else {
-        up
-    };
+    let up = if huge { 1.0 / 18_014_398_509_481_984.0 } else { up };
     let down = if tiny { 1.0 / 262_144.0 } else { 1.0 };
     let down = if huge { 262_144.0 } else { down };
     let b = a * up;
@@ -92,11 +88,7 @@ pub(crate) fn pow_f32<I: Isa>(x: f32, y: f32) -> f32 {
     let log = if a < f64::INFINITY { log } else { a };
     let t = yd * log;
     // (+-1)^(+-inf) and (0 or inf)^0: 1, where the product is NaN.
-    let t = if a == 1.0 && yd.abs() == f64::INFINITY {
-        0.0
-    } else {
-        t
-    };
+    let t = if a == 1.0 && yd.abs() == f64::INFINITY { 0.0 } else { t };
     let r = exp2_mid::<I>(clamp64(t, -300.0, 300.0)) as f32;
     // Integers above 2^25 are even; infinity counts as one of them.
     let ya = yd.abs();
@@ -105,11 +97,7 @@ pub(crate) fn pow_f32<I: Isa>(x: f32, y: f32) -> f32 {
     let integer = whole - 4_503_599_627_370_496.0 == ya;
     let odd = integer && whole.to_bits() & 1 != 0;
     let r = if odd { r.copysign(x) } else { r };
-    let r = if x < 0.0 && !integer && a < f64::INFINITY {
-        f32::NAN
-    } else {
-        r
-    };
+    let r = if x < 0.0 && !integer && a < f64::INFINITY { f32::NAN } else { r };
     if x == 1.0 || y == 0.0 { 1.0 } else { r }
 }
 

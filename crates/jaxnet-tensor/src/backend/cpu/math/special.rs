@@ -54,15 +54,8 @@ fn digamma_1_2(x: f64) -> f64 {
 /// at 0 whose sign is opposite to the zero's.
 pub(crate) fn digamma(x: f64) -> f64 {
     /// `B_2k / 2k`, Cephes' `psi.c`.
-    const ASYMPTOTIC: [f64; 7] = [
-        1.0 / 12.0,
-        -1.0 / 120.0,
-        1.0 / 252.0,
-        -1.0 / 240.0,
-        1.0 / 132.0,
-        -691.0 / 32_760.0,
-        1.0 / 12.0,
-    ];
+    const ASYMPTOTIC: [f64; 7] =
+        [1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32_760.0, 1.0 / 12.0];
     if x == 0.0 {
         return f64::INFINITY.copysign(-x);
     }
@@ -188,11 +181,7 @@ pub(crate) fn polygamma(n: f64, x: f64) -> f64 {
         return f64::NAN;
     }
     let magnitude = libm::tgamma(n + 1.0) * zeta(n + 1.0, x);
-    if n % 2.0 == 0.0 {
-        -magnitude
-    } else {
-        magnitude
-    }
+    if n % 2.0 == 0.0 { -magnitude } else { magnitude }
 }
 
 /// The inverse of erf, by the quantiles of the normal distribution: M. J. Wichura,
@@ -263,12 +252,11 @@ pub(crate) fn erf_inv(x: f64) -> f64 {
         2.044_263_103_389_939_8e-15,
     ];
     let a = x.abs();
-    if !(a < 1.0) {
-        return if a == 1.0 {
-            f64::INFINITY.copysign(x)
-        } else {
-            f64::NAN
-        };
+    if a == 1.0 {
+        return f64::INFINITY.copysign(x);
+    }
+    if a > 1.0 || a.is_nan() {
+        return f64::NAN;
     }
     let half = 0.5 * x;
     if a <= 0.85 {
@@ -302,5 +290,4 @@ via_f64! {
     digamma_f32 = digamma(x);
     zeta_f32 = zeta(s, q);
     polygamma_f32 = polygamma(n, x);
-    erf_inv_f32 = erf_inv(x);
 }

@@ -295,7 +295,7 @@ pub(super) const UNARY: Table<2> = &[
         [0x401e615655ea9416, 0x3fff5d12d860d8b3], [0xc01c17a9e279ec4a, 0x40469ba10a59e21b], [0x3e1d8d95d18e2c06, 0xc1c15323eb7f45bc], [0x3ef04e69a747dc67, 0xc0ef66314ba0227b], [0xc01960ae3736869c, 0x400cc2c9e250b8d9],
         [0x40222d4361569f0d, 0x40013533330a4e51], [0xc00b29ea82defca0, 0x400376c42f388605], [0x3f53a3e31005b442, 0xc08a164447795f69],
     ]),
-    ("erf_inv", &[
+    ("ErfInv", &[
         [0x3fefa1b900ae3791, 0x3ffc9697aca8fe32], [0x3feffffffac3fd8c, 0x40103899d85d7cc5], [0x3feffffaa6c31ccb, 0x400a9c343a66b442], [0xbfe664a829970214, 0xbfe771055ab4c5bb], [0x3fe3afd578981830, 0x3fe3aa6f24107167],
         [0xbfd7768d2335efa4, 0xbfd595b7bc2d0442], [0x3feffffd1b9b6038, 0x400b4fb1ffa3959e], [0x3feacb417c3b86b0, 0x3fef96feef16960d], [0x3e100b1b3e9a9ede, 0x3e0c6fa816c303b3], [0xbfe8cbdd7155172a, 0xbfeb72af285a584d],
         [0xbdd184a466b53572, 0xbdcf0cd24241a85f], [0xbfe5417d8a41e286, 0xbfe5c7e413d0927e], [0xbf4ce9a85ab1d16b, 0xbf499f8cb43b160c], [0xbfe5647521258cd2, 0xbfe5f958247d144d], [0x3e9652a4172769ed, 0x3e93c877fd00b83f],

@@ -32,6 +32,7 @@ fn vectorized(op: UnaryOp) -> Option<math::Unary> {
         UnaryOp::Logistic => Unary::Logistic,
         UnaryOp::Erf => Unary::Erf,
         UnaryOp::Erfc => Unary::Erfc,
+        UnaryOp::ErfInv => Unary::ErfInv,
         _ => return None,
     })
 }
@@ -96,7 +97,6 @@ macro_rules! float_kernels {
                     UnaryOp::Ceil => map1(x, out, |x| x.ceil()),
                     UnaryOp::RoundHalfEven => map1(x, out, |x| x.round_ties_even()),
                     UnaryOp::RoundHalfAway => map1(x, out, |x| x.round()),
-                    UnaryOp::ErfInv => map1(x, out, |x| math::special::erf_inv(x as f64) as $T),
                     UnaryOp::Lgamma => map1(x, out, |x| math::special::lgamma(x as f64) as $T),
                     UnaryOp::Digamma => map1(x, out, |x| math::special::digamma(x as f64) as $T),
                     _ => unreachable!("{} does not take floats", op.name()),

@@ -1,0 +1,63 @@
+//! What transforms take.
+
+use jaxnet_tensor::{Error, Result, Tensor, Tree, tree};
+
+/// A function from a tree to a tree that transforms take: a closure, a `fn`, or a
+/// [`Jit`](crate::Jit) of one.
+///
+/// A function of several arguments takes them as one tuple: `|(x, y): (Tensor, Tensor)| …`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function of `{A}`",
+    note = "transforms take functions of one tree, passed by value: `|x: Tensor| …`, `|(x, y): (Tensor, Tensor)| …`"
+)]
+pub trait Function<A> {
+    /// What it returns.
+    type Output;
+
+    /// Calls it.
+    fn run(&self, argument: A) -> Self::Output;
+}
+
+impl<A, B, F: Fn(A) -> B> Function<A> for F {
+    type Output = B;
+
+    #[track_caller]
+    fn run(&self, argument: A) -> B {
+        self(argument)
+    }
+}
+
+/// A function on leaves that puts arguments together and takes results apart; the structure of the
+/// result is left in `out`.
+pub(crate) fn on_leaves<A: Tree, B: Tree>(
+    f: &impl Function<A, Output = B>,
+    structure: &tree::Structure,
+    out: &mut Option<tree::Structure>,
+    leaves: &[Tensor],
+) -> Result<Vec<Tensor>> {
+    let result = f.run(tree::unflatten(structure, leaves.to_vec())?);
+    let (leaves, structure) = tree::flatten(&result);
+    *out = Some(structure);
+    Ok(leaves)
+}
+
+/// Refuses leaves that have no derivative, by name.
+pub(crate) fn check_differentiable(transform: &str, structure: &tree::Structure, leaves: &[Tensor]) -> Result<()> {
+    for ((leaf, is_key), path) in leaves.iter().zip(structure.keys()).zip(structure.paths()) {
+        let place = if path.is_empty() { "the argument".to_string() } else { format!("`{path}`") };
+        if is_key {
+            return Err(Error::Differentiation(format!(
+                "{transform}: {place} is a random key, which has no derivative; capture the key or pass it beside \
+                 the differentiated argument"
+            )));
+        }
+        if !leaf.dtype().is_float() {
+            return Err(Error::Differentiation(format!(
+                "{transform}: {place} is {}, which has no derivative; only floating-point tensors do. Capture it, \
+                 or convert it with `.astype`",
+                leaf.aval()
+            )));
+        }
+    }
+    Ok(())
+}

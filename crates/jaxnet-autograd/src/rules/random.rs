@@ -1,0 +1,1 @@
+//! Random bits: no derivative; batched as elementwise operations are.
