@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jaxnet_autograd::eval_shape;
-use jaxnet_tensor::{Error, Key, OrRaise, Result, Tensor, Tree, raise, tree, try_catch};
+use jaxnet_tensor::{Error, Key, OrRaise, Result, Tensor, Tree, tree, try_catch};
 
 use crate::params::{Node, Params, Vars};
 use crate::scope::{Given, Mode, ModuleId, Scope, needs_call, run};
@@ -239,6 +239,10 @@ fn parts<X: Tree, M: Module<X>>(module: &M, params: &Params, x: &X) -> Result<Ha
                 Given { params: Some(params.clone()), key: Some(Key::new(0)), ..Given::default() };
             modules = run(module, &x, given).1.modules;
         });
+    })
+    .map_err(|error| {
+        let name = module.name();
+        Error::tree(&*name, format!("the parameters to reuse are not those of this module: {error}"))
     })?;
     Ok(modules)
 }
@@ -315,9 +319,4 @@ impl<X: Tree + 'static, M: Module<X>> Shaped<M, X> {
     pub fn apply_from(&self, reuse: &[Reuse]) -> M::Output {
         self.module.apply_from(reuse, &self.inputs())
     }
-}
-
-#[allow(dead_code)]
-fn unused() -> ! {
-    raise(Error::invalid("", ""))
 }

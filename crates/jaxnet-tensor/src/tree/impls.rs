@@ -84,7 +84,7 @@ impl<T: Tree> Tree for BTreeMap<String, T> {
 }
 
 /// In the order of the keys, whatever the map's own.
-impl<T: Tree, S: BuildHasher + Default> Tree for HashMap<String, T, S> {
+impl<T: Tree, S: BuildHasher + Default + 'static> Tree for HashMap<String, T, S> {
     fn flatten(&self, to: &mut Flattener) {
         to.node("map", self.len());
         let mut entries: Vec<_> = self.iter().collect();
