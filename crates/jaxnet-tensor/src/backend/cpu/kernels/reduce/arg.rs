@@ -11,16 +11,19 @@ use crate::primitive::ArgKind;
 const COLUMNS: usize = 512;
 
 pub(super) fn run(kind: ArgKind, input: &Input<'_>, axis: usize, output: &mut Output<'_>) {
-    crate::with_dtype!(input.aval.dtype, T => match kind {
-        ArgKind::Max => to_dtype::<T, Max>(input, axis, output),
-        ArgKind::Min => to_dtype::<T, Min>(input, axis, output),
-    });
-}
-
-fn to_dtype<T: Accumulate, C: Pick<T::Wide>>(input: &Input<'_>, axis: usize, output: &mut Output<'_>) {
     let shape = &input.aval.shape;
-    let inner = shape[axis + 1..].iter().product();
-    crate::with_dtype!(output.aval.dtype, I => arg::<T, C, I>(input.slice(), shape[axis], inner, output.slice()));
+    let (size, inner) = (shape[axis], shape[axis + 1..].iter().product());
+    // Found as numbers first, so that the loops are not compiled for each pair of dtypes.
+    let mut places = vec![0; output.aval.size()];
+    crate::with_dtype!(input.aval.dtype, T => match kind {
+        ArgKind::Max => arg::<T, Max>(input.slice(), size, inner, &mut places),
+        ArgKind::Min => arg::<T, Min>(input.slice(), size, inner, &mut places),
+    });
+    crate::with_dtype!(output.aval.dtype, I => {
+        for (y, place) in output.slice().iter_mut().zip(places) {
+            *y = I::from_i64(place as i64);
+        }
+    });
 }
 
 /// A [`Combine`] that takes one of the two.
@@ -44,18 +47,18 @@ impl<A: Number> Pick<A> for Min {
 }
 
 /// The indices along the middle axis of an array `[.., size, inner]`. Nothing is empty.
-fn arg<T: Accumulate, C: Pick<T::Wide>, I: Element>(x: &[T], size: usize, inner: usize, out: &mut [I]) {
+fn arg<T: Accumulate, C: Pick<T::Wide>>(x: &[T], size: usize, inner: usize, out: &mut [usize]) {
     if inner == 1 {
         return in_parts(out, (PARALLEL / size).max(1), |first, part| {
             for (y, row) in part.iter_mut().zip(x[first * size..].chunks(size)) {
-                *y = I::from_i64(arg_row::<T, C>(row) as i64);
+                *y = arg_row::<T, C>(row);
             }
         });
     }
     in_parts(out, (PARALLEL / (size * inner)).max(1) * inner, |first, part| {
         for (row, x) in part.chunks_mut(inner).zip(x[first * size..].chunks(size * inner)) {
             let at_once = if size * inner < PARALLEL { inner } else { COLUMNS };
-            in_parts(row, at_once, |column, part| arg_columns::<T, C, I>(&x[column..], size, inner, part));
+            in_parts(row, at_once, |column, part| arg_columns::<T, C>(&x[column..], size, inner, part));
         }
     });
 }
@@ -71,7 +74,7 @@ fn arg_row<T: Accumulate, C: Pick<T::Wide>>(row: &[T]) -> usize {
     place.expect("the extreme is one of the elements")
 }
 
-fn arg_columns<T: Accumulate, C: Pick<T::Wide>, I: Element>(x: &[T], size: usize, stride: usize, out: &mut [I]) {
+fn arg_columns<T: Accumulate, C: Pick<T::Wide>>(x: &[T], size: usize, stride: usize, out: &mut [usize]) {
     for (i, part) in out.chunks_mut(COLUMNS).enumerate() {
         let width = part.len();
         let row = |index: usize| &x[index * stride + i * COLUMNS..][..width];
@@ -87,8 +90,6 @@ fn arg_columns<T: Accumulate, C: Pick<T::Wide>, I: Element>(x: &[T], size: usize
                 *place = if beats { index } else { *place };
             }
         }
-        for (y, place) in part.iter_mut().zip(place) {
-            *y = I::from_i64(place as i64);
-        }
+        part.copy_from_slice(&place[..width]);
     }
 }

@@ -12,6 +12,8 @@ use crate::primitive::CumulativeKind;
 /// After how many steps a running value is added to that of all before: short chains of roundings
 /// keep the error of a long sum small.
 const STEPS: usize = 512;
+/// The same for what blocks add up to.
+const GROUP: usize = 16;
 
 pub(super) fn run(kind: CumulativeKind, input: &Input<'_>, axis: usize, reverse: bool, output: &mut Output<'_>) {
     let shape = &input.aval.shape;
@@ -59,7 +61,7 @@ fn scan<T: Accumulate, C: Combine<T::Wide>>(x: &[T], size: usize, inner: usize, 
 fn scan_matrix<T: Accumulate, C: Combine<T::Wide>>(x: &[T], width: usize, reverse: bool, out: &mut [T]) {
     let block = (PARALLEL / 2 / width).max(1) * width;
     if x.len() <= 2 * block {
-        return scan_block::<T, C>(x, &mut vec![C::NEUTRAL; width], reverse, out);
+        return scan_block::<T, C>(x, &vec![C::NEUTRAL; width], reverse, out);
     }
     // What each block adds up to; then what comes before each; then all blocks side by side.
     let blocks = x.len().div_ceil(block);
@@ -73,36 +75,55 @@ fn scan_matrix<T: Accumulate, C: Combine<T::Wide>>(x: &[T], width: usize, revers
             }
         }
     });
-    let mut before = vec![C::NEUTRAL; width];
-    let in_order = |i: usize| if reverse { blocks - 1 - i } else { i };
-    for i in (0..blocks).map(in_order) {
-        for (total, before) in totals[i * width..].iter_mut().zip(&mut before) {
-            (*total, *before) = (*before, C::join(*before, *total));
+    let (mut base, mut group) = (vec![C::NEUTRAL; width], vec![C::NEUTRAL; width]);
+    for step in 0..blocks {
+        if step % GROUP == 0 {
+            join_all::<_, C>(&mut base, &group);
+            group.fill(C::NEUTRAL);
+        }
+        let block = if reverse { blocks - 1 - step } else { step };
+        for ((total, group), base) in totals[block * width..].iter_mut().zip(&mut group).zip(&base) {
+            (*total, *group) = (C::join(*base, *group), C::join(*group, *total));
         }
     }
     out.par_chunks_mut(block)
         .zip(x.par_chunks(block))
-        .zip(totals.par_chunks_mut(width))
+        .zip(totals.par_chunks(width))
         .for_each(|((out, x), before)| scan_block::<T, C>(x, before, reverse, out));
 }
 
-/// One thread's part, given what comes before it.
-fn scan_block<T: Accumulate, C: Combine<T::Wide>>(x: &[T], before: &mut [T::Wide], reverse: bool, out: &mut [T]) {
-    let width = before.len();
-    let steps = out.chunks_mut(STEPS * width).zip(x.chunks(STEPS * width));
-    let step = |out: &mut [T], x: &[T]| match (before.len(), reverse) {
-        (1, false) => before[0] = scan_row::<T, C>(x.iter().zip(out), before[0]),
-        (1, true) => before[0] = scan_row::<T, C>(x.iter().zip(out).rev(), before[0]),
-        _ => scan_rows::<T, C>(x, before, reverse, out),
-    };
-    let mut step = step;
-    if reverse {
-        steps.rev().for_each(|(out, x)| step(out, x));
-    } else {
-        steps.for_each(|(out, x)| step(out, x));
+fn join_all<A: Copy, C: Combine<A>>(to: &mut [A], from: &[A]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = C::join(*to, *from);
     }
 }
 
+/// One thread's part, given what comes before it.
+fn scan_block<T: Accumulate, C: Combine<T::Wide>>(x: &[T], before: &[T::Wide], reverse: bool, out: &mut [T]) {
+    let width = before.len();
+    // What the steps so far add up to, of the last few and of all; and the latter with what was before.
+    let (mut running, mut so_far, mut base) = (vec![C::NEUTRAL; width], vec![C::NEUTRAL; width], before.to_vec());
+    let mut steps = |(out, x): (&mut [T], &[T])| {
+        running.fill(C::NEUTRAL);
+        match (width, reverse) {
+            (1, false) => running[0] = scan_row::<T, C>(x.iter().zip(out), base[0]),
+            (1, true) => running[0] = scan_row::<T, C>(x.iter().zip(out).rev(), base[0]),
+            _ => scan_rows::<T, C>(x, &base, &mut running, reverse, out),
+        }
+        join_all::<_, C>(&mut so_far, &running);
+        for ((base, before), so_far) in base.iter_mut().zip(before).zip(&so_far) {
+            *base = C::join(*before, *so_far);
+        }
+    };
+    let parts = out.chunks_mut(STEPS * width).zip(x.chunks(STEPS * width));
+    if reverse {
+        parts.rev().for_each(&mut steps);
+    } else {
+        parts.for_each(&mut steps);
+    }
+}
+
+/// Writes what is `before` joined with the elements so far, and returns what they add up to.
 fn scan_row<'a, T: Accumulate, C: Combine<T::Wide>>(
     pairs: impl Iterator<Item = (&'a T, &'a mut T)>,
     before: T::Wide,
@@ -112,14 +133,20 @@ fn scan_row<'a, T: Accumulate, C: Combine<T::Wide>>(
         running = C::join(running, x.widen());
         *y = T::narrow(C::join(before, running));
     }
-    C::join(before, running)
+    running
 }
 
-fn scan_rows<T: Accumulate, C: Combine<T::Wide>>(x: &[T], before: &mut [T::Wide], reverse: bool, out: &mut [T]) {
+/// The same for whole rows.
+fn scan_rows<T: Accumulate, C: Combine<T::Wide>>(
+    x: &[T],
+    before: &[T::Wide],
+    running: &mut [T::Wide],
+    reverse: bool,
+    out: &mut [T],
+) {
     let width = before.len();
-    let mut running = vec![C::NEUTRAL; width];
     let mut step = |(x, y): (&[T], &mut [T])| {
-        for (((x, y), before), running) in x.iter().zip(y).zip(&*before).zip(&mut running) {
+        for (((x, y), before), running) in x.iter().zip(y).zip(before).zip(&mut *running) {
             *running = C::join(*running, x.widen());
             *y = T::narrow(C::join(*before, *running));
         }
@@ -129,8 +156,5 @@ fn scan_rows<T: Accumulate, C: Combine<T::Wide>>(x: &[T], before: &mut [T::Wide]
         rows.rev().for_each(&mut step);
     } else {
         rows.for_each(&mut step);
-    }
-    for (before, running) in before.iter_mut().zip(running) {
-        *before = C::join(*before, running);
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn reduce<T: Accumulate, C: Combine<T::Wide>>(x: &[T], shape: &[usize
 }
 
 /// Calls `fill(start, part)` for parts of this size, side by side if there are several.
-pub(super) fn in_parts<T: Send>(out: &mut [T], size: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
+pub(in super::super) fn in_parts<T: Send>(out: &mut [T], size: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
     if out.len() <= size {
         return fill(0, out);
     }
