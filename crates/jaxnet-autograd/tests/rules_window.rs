@@ -94,11 +94,8 @@ fn the_first_of_equal_elements_and_nan_are_selected() {
 #[test]
 fn windows_of_padding_alone_select_nothing() {
     for dilation in [1, 2] {
-        let window = WindowDims {
-            padding: vec![(3, 0)],
-            base_dilation: vec![dilation].into(),
-            ..WindowDims::new(vec![2])
-        };
+        let window =
+            WindowDims { padding: vec![(3, 0)], base_dilation: vec![dilation].into(), ..WindowDims::new(vec![2]) };
         // Infinities are elements all the same.
         let x = tensor![f32::NEG_INFINITY, f32::NEG_INFINITY];
         let f = |x: Tensor| lax::reduce_window(WindowKind::Max, &x, &window).unwrap();

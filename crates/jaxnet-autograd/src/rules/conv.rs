@@ -147,7 +147,12 @@ fn fold(x: &Tensor, from: usize, into: usize) -> Result<Tensor> {
 /// The batch becomes a part of an axis along which the convolution does not mix anything: the
 /// convolution's own batch where only the input differs between examples, output features where only
 /// the kernel does, and groups where both do.
-pub(super) fn batch(op: &ConvGeneralDilated, size: usize, inputs: &[Tensor], axes: &[Option<usize>]) -> Result<Batches> {
+pub(super) fn batch(
+    op: &ConvGeneralDilated,
+    size: usize,
+    inputs: &[Tensor],
+    axes: &[Option<usize>],
+) -> Result<Batches> {
     let [x, kernel] = inputs else { unreachable!("a convolution has two operands") };
     let dims = &op.dims;
     if size == 0 {

@@ -22,7 +22,8 @@ pub(super) fn jvp(op: &Sort, primals: &[Tensor], tangents: &[Option<Tensor>]) ->
             // elements do that they started beside.
             let numbers = lax::iota(dtype, shape, *axis)?;
             let operands: Vec<Tensor> = primals.iter().cloned().chain([numbers]).collect();
-            let mut outputs = bind(&Sort::Sort { axis: *axis, keys: *keys, descending: *descending }.into(), &operands)?;
+            let mut outputs =
+                bind(&Sort::Sort { axis: *axis, keys: *keys, descending: *descending }.into(), &operands)?;
             let order = outputs.pop().expect("as many results as operands");
             let arrange = |t: &Option<Tensor>| match t {
                 Some(t) => take_along_axis(t, &order, *axis),
@@ -67,8 +68,7 @@ pub(super) fn batch(op: &Sort, size: usize, inputs: &[Tensor], axes: &[Option<us
         // What is compared has to stay last.
         Sort::TopK { .. } => (op.clone(), 0),
     };
-    let inputs =
-        inputs.iter().zip(axes).map(|(x, from)| move_batch(x, size, *from, at)).collect::<Result<Vec<_>>>()?;
+    let inputs = inputs.iter().zip(axes).map(|(x, from)| move_batch(x, size, *from, at)).collect::<Result<Vec<_>>>()?;
     let outputs = bind(&op.into(), &inputs)?;
     let axes = outputs.iter().map(|_| Some(at)).collect();
     Ok((outputs, axes))

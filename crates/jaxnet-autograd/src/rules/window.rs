@@ -143,8 +143,7 @@ fn scatter_dilated(select: SelectKind, window: &WindowDims, ct: &Tensor, operand
 /// One more axis, along which windows have one element.
 pub(super) fn batch(op: &Window, size: usize, inputs: &[Tensor], axes: &[Option<usize>]) -> Result<Batches> {
     let at = first_batch(axes);
-    let inputs =
-        inputs.iter().zip(axes).map(|(x, from)| move_batch(x, size, *from, at)).collect::<Result<Vec<_>>>()?;
+    let inputs = inputs.iter().zip(axes).map(|(x, from)| move_batch(x, size, *from, at)).collect::<Result<Vec<_>>>()?;
     let mut op = op.clone();
     let (Window::ReduceWindow { window, .. }
     | Window::SelectAndScatterAdd { window, .. }

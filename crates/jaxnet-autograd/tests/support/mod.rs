@@ -42,11 +42,12 @@ impl Numbers {
         Tensor::from_slice(&elements, shape).unwrap()
     }
 
-    /// f64 in [-1, 1) that are well apart from each other: small changes do not alter their order.
+    /// f64 in (-1, 1) that are well apart from each other and from 0: small changes do not alter their
+    /// order.
     pub fn distinct(&mut self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
         let size = shape.size();
-        let mut elements: Vec<f64> = (0..size).map(|i| (2 * i + 1) as f64 / size as f64 - 1.0).collect();
+        let mut elements: Vec<f64> = (0..size).map(|i| (2.0 * i as f64 + 1.5) / size as f64 - 1.0).collect();
         for i in (1..size).rev() {
             elements.swap(i, self.size(0, i));
         }
@@ -61,10 +62,7 @@ impl Numbers {
     }
 
     fn like(&mut self, tensors: &[Tensor]) -> Vec<Tensor> {
-        tensors
-            .iter()
-            .map(|x| if x.dtype().is_float() { self.tensor(x.shape()) } else { x.zeros_like() })
-            .collect()
+        tensors.iter().map(|x| if x.dtype().is_float() { self.tensor(x.shape()) } else { x.zeros_like() }).collect()
     }
 }
 
@@ -188,7 +186,11 @@ fn compare(f: F<'_>, first: &[Tensor], axes: &[Option<usize>], examples: &[Vec<T
         axes.iter().map(|axis| axis.map_or(BatchAxes::Shared, |axis| BatchAxes::Axis(axis as isize))).collect();
     let results = vmap_axes(f, BatchAxes::Children(input_axes), 0)(inputs);
     let one = |example: &Vec<Tensor>| {
-        f(axes.iter().enumerate().map(|(i, axis)| if axis.is_some() { &example[i] } else { &first[i] }.clone()).collect())
+        f(axes
+            .iter()
+            .enumerate()
+            .map(|(i, axis)| if axis.is_some() { &example[i] } else { &first[i] }.clone())
+            .collect())
     };
     if examples.is_empty() {
         for (result, one) in results.iter().zip(one(&first.to_vec())) {

@@ -45,8 +45,7 @@ pub(super) fn transpose(op: &Index, ct: &Tensor, inputs: &[Operand<Aval>]) -> Re
             } else {
                 None
             };
-            let of_update =
-                if is_linear(update) { Some(lax::dynamic_slice(ct, &starts, shape)?) } else { None };
+            let of_update = if is_linear(update) { Some(lax::dynamic_slice(ct, &starts, shape)?) } else { None };
             vec![of_operand, of_update]
         }
         _ => return Err(not_linear(&op.clone().into())),
@@ -60,12 +59,7 @@ fn whole(starts: &[Tensor]) -> Tensor {
     scalar(starts.first().map_or(DType::I32, Tensor::dtype), 0)
 }
 
-pub(super) fn batch_slice(
-    sizes: &Shape,
-    size: usize,
-    inputs: &[Tensor],
-    axes: &[Option<usize>],
-) -> Result<Batches> {
+pub(super) fn batch_slice(sizes: &Shape, size: usize, inputs: &[Tensor], axes: &[Option<usize>]) -> Result<Batches> {
     let (operand, starts) = (&inputs[0], &inputs[1..]);
     let rank = starts.len();
     if axes[1..].iter().all(Option::is_none) {

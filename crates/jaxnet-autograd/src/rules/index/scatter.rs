@@ -1,13 +1,13 @@
 //! Scatter.
 //!
-//! `Set` and `Add` are linear in operand and updates together. The tangents of the others are sums of
-//! tangents of operand and updates, each times a factor, so that they are an `Add` of tangents.
+//! `Set` and `Add` are linear in operand and updates together.
 
 use jaxnet_tensor::primitive::{CompareOp, GatherDims, Index, ScatterDims, ScatterKind};
 use jaxnet_tensor::{Aval, Dims, Result, Shape, Tensor, lax};
 
 use super::{count_dtype, fitting, others};
 use crate::batch::move_batch;
+use crate::forward::jvp_leaves;
 use crate::linear::Operand;
 use crate::rules::{
     Batches, Cotangents, Duals, after_front, all_in_front, aval_of, batched, dual, is_linear, not_linear, scalar,
@@ -35,6 +35,14 @@ impl<'a> Windows<'a> {
     /// Whether nothing is written, or there is nothing to write to.
     fn is_empty(&self) -> bool {
         self.operand.size() == 0 || self.updates.size() == 0
+    }
+
+    /// How many updates of one place there may be: the number of index vectors that may name it, since
+    /// windows have each of their elements once.
+    fn most_updates(&self) -> usize {
+        let paired = &self.dims.scatter_indices_batching_dims;
+        let vectors = &self.indices.shape()[..self.indices.rank() - 1];
+        vectors.iter().enumerate().filter(|(axis, _)| !paired.contains(axis)).map(|(_, size)| size).product()
     }
 
     fn scatter(&self, kind: ScatterKind, operand: &Tensor, updates: &Tensor) -> Result<Tensor> {
@@ -97,9 +105,13 @@ pub(super) fn jvp(
     }
     let tangent = match kind {
         ScatterKind::Mul => {
-            let factors = product_derivative(&windows, x, updates)?;
-            let times = |t: &Option<Tensor>, x: &Tensor, factor: &Tensor| t.as_ref().map_or(x.zeros_like(), |t| t * factor);
-            windows.scatter(linear, &times(dx, x, &factors.0), &times(du, updates, &factors.1))?
+            let primals = [x.clone(), updates.clone()];
+            let (_, mut tangents) = jvp_leaves(
+                |values| Ok(vec![product(&windows, &values[0], &values[1])?]),
+                &primals,
+                &[dx.clone(), du.clone()],
+            )?;
+            return Ok(dual(y, tangents.remove(0)));
         }
         _ => {
             // The mean of the tangents of all that are the extreme one, as in other reductions.
@@ -118,42 +130,46 @@ pub(super) fn jvp(
     Ok(dual(y, Some(tangent)))
 }
 
-/// For each element of the operand, and of the updates, the product of all other factors of the same
-/// place.
+/// A scatter that multiplies, out of operations that have derivatives.
 ///
-/// That is the product of the factors that are not zero, without the element itself, times the product
-/// of those that are zero. Of these there may be none; one, which is then their sum; or several, whose
-/// product is zero and has derivative zero. This makes derivatives right up to the second order, and
-/// those of any order where at most two factors of a place are zero. (Dividing the product by the
-/// element costs an overflow where the product overflows.)
-fn product_derivative(windows: &Windows<'_>, x: &Tensor, updates: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (zero, one) = (scalar(x.dtype(), 0), scalar(x.dtype(), 1));
-    let is_zero = |v: &Tensor| lax::compare(CompareOp::Eq, v, &zero);
-    let (x_zero, update_zero) = (is_zero(x)?, is_zero(updates)?);
-    let (x_other, update_other) = (lax::select(&x_zero, &one, x)?, lax::select(&update_zero, &one, updates)?);
-    let product = windows.scatter(ScatterKind::Mul, &x_other, &update_other)?;
-    // Zero in value, but not in derivative.
-    let only_zeros = |is_zero: &Tensor, v: &Tensor| lax::select(is_zero, v, &zero);
-    let (x_null, update_null) = (only_zeros(&x_zero, x)?, only_zeros(&update_zero, updates)?);
-    let null = windows.scatter(ScatterKind::Add, &x_null, &update_null)?;
-    let dtype = count_dtype(updates.size());
-    let count = |is_zero: &Tensor| lax::convert(is_zero, dtype);
-    let (x_count, update_count) = (count(&x_zero)?, count(&update_zero)?);
-    let zeros = windows.scatter(ScatterKind::Add, &x_count, &update_count)?;
-
-    // From all factors of an element's place, and what the element itself adds to them.
-    let without = |[product, null, zeros]: [&Tensor; 3], other: &Tensor, own_null: &Tensor, own_count: &Tensor| {
-        let zeros = zeros - own_count;
-        let none = lax::compare(CompareOp::Eq, &zeros, &scalar(dtype, 0))?;
-        let single = lax::compare(CompareOp::Eq, &zeros, &scalar(dtype, 1))?;
-        let product = product / other;
-        let with_zero = lax::select(&single, &(&product * (null - own_null)), &zero)?;
-        lax::select(&none, &product, &with_zero)
+/// Dividing the product by each factor would be wrong where one is zero. Instead updates are sorted by
+/// their place, and multiplied with those of the same place before them, in steps that double the
+/// distance; the last one of each place then has the product of all. That is right where factors are
+/// zero, for derivatives of any order.
+fn product(windows: &Windows<'_>, x: &Tensor, updates: &Tensor) -> Result<Tensor> {
+    let (size, count) = (x.size(), updates.size());
+    let (dtype, one) = (count_dtype(size), scalar(x.dtype(), 1));
+    let numbers = lax::reshape(&lax::iota(dtype, size, 0)?, x.shape())?;
+    let fits = windows.fitting()?;
+    // Windows that are left out go to a place after the last one.
+    let places = lax::select(&fits, &windows.gather(&numbers)?, &scalar(dtype, size as i64))?;
+    let factors = lax::reshape(&lax::select(&fits, updates, &one)?, count)?;
+    let operands = [lax::reshape(&places, count)?, lax::iota(count_dtype(count), count, 0)?];
+    let [places, order] = &lax::sort(&operands, 0, 1, false)?[..] else { unreachable!("as many results as operands") };
+    let of_elements = GatherDims {
+        collapsed_slice_dims: Dims::from_elem(0, 1),
+        start_index_map: Dims::from_elem(0, 1),
+        ..GatherDims::default()
     };
-    let of_x = without([&product, &null, &zeros], &x_other, &x_null, &x_count)?;
-    let [product, null, zeros] = [windows.gather(&product)?, windows.gather(&null)?, windows.gather(&zeros)?];
-    let of_updates = without([&product, &null, &zeros], &update_other, &update_null, &update_count)?;
-    Ok((of_x, of_updates))
+    let mut product = lax::gather(&factors, &lax::reshape(order, [count, 1])?, &of_elements, &[1])?;
+    let mut distance = 1;
+    while distance < windows.most_updates() {
+        let first = |x: &Tensor| lax::slice_axis(x, 0, 0, count - distance, 1);
+        let rest = |x: &Tensor| lax::slice_axis(x, 0, distance, count, 1);
+        let same = lax::compare(CompareOp::Eq, &first(places)?, &rest(places)?)?;
+        let combined = rest(&product)? * lax::select(&same, &first(&product)?, &one)?;
+        product = lax::concatenate(&[lax::slice_axis(&product, 0, 0, distance, 1)?, combined], 0)?;
+        distance *= 2;
+    }
+    let to_elements = ScatterDims {
+        inserted_window_dims: Dims::from_elem(0, 1),
+        scatter_dims_to_operand_dims: Dims::from_elem(0, 1),
+        ..ScatterDims::default()
+    };
+    let ones = lax::full(&Aval::new(x.dtype(), size), 1)?;
+    let places = lax::reshape(places, [count, 1])?;
+    let product = lax::scatter(ScatterKind::Set, &ones, &places, &product, &to_elements)?;
+    Ok(x * lax::reshape(&product, x.shape())?)
 }
 
 pub(super) fn transpose(
