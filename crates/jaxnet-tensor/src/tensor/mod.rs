@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 pub use convert::NestedArray;
 pub use elementwise::Operand;
+pub use index::{At, Ellipsis, IndexArg, IntoIndex, NewAxis, Step};
+pub use shape::IntoSizes;
 
 use crate::aval::{Aval, Literal};
 use crate::backend::Array;

@@ -269,6 +269,7 @@ pub(super) fn split(op: &Control, unknown: &[bool]) -> Result<Split> {
         residuals,
         linear,
         linear_inputs: sources,
+        linear_outputs: super::all(&split.unknown_outputs),
         unknown_outputs: split.unknown_outputs,
     })
 }

@@ -11,8 +11,6 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::fold::in_parts;
-
 use self::combine::{And, Max, Min, Or, Prod, Sum};
 use super::{Input, Output};
 use crate::dtype::{DType, Element};

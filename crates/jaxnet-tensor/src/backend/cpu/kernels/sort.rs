@@ -3,6 +3,7 @@
 //! Elements are compared by integer keys in their order, which makes floats as quick to compare as
 //! integers and settles NaN and the two zeros in one place.
 
+mod merge;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -11,11 +12,10 @@ use std::ops::Not;
 
 use bytemuck::Pod;
 use half::{bf16, f16};
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
-use super::reduce::in_parts;
-use super::shape::strided::{PARALLEL, copy};
+use super::parallel::{PARALLEL, in_parts};
+use super::shape::strided::copy;
 use super::{Input, Output};
 use crate::dtype::Element;
 use crate::primitive::Sort;
@@ -148,14 +148,10 @@ fn sort_rows<T: Key>(x: &mut [T], size: usize, descending: bool) {
     };
     let sort = |row: &mut [T]| {
         turn(row);
-        if size >= PARALLEL {
-            row.par_sort_by_key(|x| x.ordered());
-        } else {
-            row.sort_by_key(|x| x.ordered());
-        }
+        merge::sort(row, &|a, b| a.ordered() < b.ordered());
         turn(row);
     };
-    in_parts(x, rows_at_once(size) * size, |_, part| part.chunks_mut(size).for_each(sort));
+    in_parts(x, rows_at_once(size) * size, &|_, part| part.chunks_mut(size).for_each(sort));
 }
 
 /// How many rows one thread sorts: sorting takes longer by element than most operations.
@@ -197,15 +193,15 @@ fn find_order_by<K: Ord + Copy + Send + Sync, P: Place>(first: &[K], rest: &[Vec
             a.0.cmp(&b.0).then_with(|| others.find(|order| order.is_ne()).unwrap_or(a.1.cmp(&b.1)))
         };
         match rest {
-            _ if size >= PARALLEL => pairs.par_sort_unstable_by(compare),
-            [] => pairs.sort_unstable(),
-            _ => pairs.sort_unstable_by(compare),
+            [] if size < PARALLEL => pairs.sort_unstable(),
+            [] => merge::sort(&mut pairs, &|a, b| a < b),
+            _ => merge::sort(&mut pairs, &|a, b| compare(a, b).is_lt()),
         }
         for (place, (_, found)) in places.iter_mut().zip(pairs) {
             *place = found;
         }
     };
-    in_parts(&mut order, rows_at_once(size) * size, |first, part| {
+    in_parts(&mut order, rows_at_once(size) * size, &|first, part| {
         part.chunks_mut(size).enumerate().for_each(|(i, row)| sort_row(first + i * size, row));
     });
     order

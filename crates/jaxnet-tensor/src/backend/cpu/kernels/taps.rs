@@ -73,6 +73,21 @@ impl Axis {
         }
     }
 
+    /// The element of the axis that element `w` of the window lies on at a place.
+    #[inline]
+    pub fn element(&self, place: usize, w: usize) -> Option<usize> {
+        let at = (place * self.stride + w * self.window_dilation) as i64 - self.low;
+        let i = if self.base_dilation == 1 {
+            at
+        } else if at % self.base_dilation as i64 == 0 {
+            at / self.base_dilation as i64
+        } else {
+            return None;
+        };
+        // Negative ones are large as unsigned numbers.
+        ((i as usize) < self.input).then_some(i as usize)
+    }
+
     /// The taps of each place.
     pub fn taps(&self) -> AxisTaps {
         let common = gcd(self.window_dilation, self.base_dilation);
@@ -136,7 +151,9 @@ mod tests {
                 for w in 0..axis.window {
                     let at = (place * axis.stride + w * axis.window_dilation) as i64 - axis.low;
                     let i = at.div_euclid(axis.base_dilation as i64);
-                    if at.rem_euclid(axis.base_dilation as i64) == 0 && (0..axis.input as i64).contains(&i) {
+                    let meets = at.rem_euclid(axis.base_dilation as i64) == 0 && (0..axis.input as i64).contains(&i);
+                    assert_eq!(axis.element(place, w), meets.then_some(i as usize), "{axis:?} at {place}, {w}");
+                    if meets {
                         expected.push((w, i as usize));
                         of_element[w].push((place, i as usize));
                     }

@@ -12,7 +12,7 @@ struct Step<'a> {
     rhs: usize,
 }
 
-pub(super) fn convolve<T: Number>(geometry: &Geometry, lhs: &[T], rhs: &[T], output: &mut [T]) {
+pub(super) fn convolve<T: Number<Sum = T>>(geometry: &Geometry, lhs: &[T], rhs: &[T], output: &mut [T]) {
     let taps: Vec<AxisTaps> = geometry.axes.iter().map(|axis| axis.taps()).collect();
     for place in 0..geometry.places() {
         let mut rest = place;
@@ -27,7 +27,7 @@ pub(super) fn convolve<T: Number>(geometry: &Geometry, lhs: &[T], rhs: &[T], out
         for group in 0..geometry.groups {
             for example in 0..geometry.batch {
                 for feature in 0..geometry.outputs {
-                    let mut sum = <T::Sum as Number>::ZERO;
+                    let mut sum = T::ZERO;
                     for input in 0..geometry.inputs {
                         let from =
                             group * geometry.lhs.group + example * geometry.lhs.outer + input * geometry.lhs.inner;
@@ -37,7 +37,7 @@ pub(super) fn convolve<T: Number>(geometry: &Geometry, lhs: &[T], rhs: &[T], out
                     }
                     let to =
                         to + group * geometry.out.group + example * geometry.out.outer + feature * geometry.out.inner;
-                    output[to] = T::narrow(sum);
+                    output[to] = sum;
                 }
             }
         }
@@ -45,9 +45,9 @@ pub(super) fn convolve<T: Number>(geometry: &Geometry, lhs: &[T], rhs: &[T], out
 }
 
 /// Adds the products of the kernel's elements, along these axes, with what they lie on.
-fn add_products<T: Number>(steps: &[Step<'_>], lhs: &[T], from: usize, rhs: &[T], with: usize, sum: &mut T::Sum) {
+fn add_products<T: Number<Sum = T>>(steps: &[Step<'_>], lhs: &[T], from: usize, rhs: &[T], with: usize, sum: &mut T) {
     let Some((step, steps)) = steps.split_last() else {
-        *sum = sum.add(lhs[from].widen().mul(rhs[with].widen()));
+        *sum = sum.add(lhs[from].mul(rhs[with]));
         return;
     };
     for t in 0..step.tap.count {

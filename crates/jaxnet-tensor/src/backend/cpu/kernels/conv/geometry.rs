@@ -37,6 +37,16 @@ pub(super) struct Strides {
     pub spatial: Vec<usize>,
 }
 
+/// An axis of the result that is not that of features.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowAxis {
+    /// The spatial axis, or `None` for that of examples.
+    pub of: Option<usize>,
+    pub size: usize,
+    /// The distance of neighbours in the result.
+    pub out: usize,
+}
+
 impl Geometry {
     pub fn new(op: &ConvGeneralDilated, lhs: &Shape, rhs: &Shape, out: &Shape) -> Self {
         let dims = &op.dims;
@@ -73,6 +83,16 @@ impl Geometry {
         geometry.rhs.group = geometry.outputs * geometry.rhs.outer;
         geometry.out.group = geometry.outputs * geometry.out.inner;
         geometry
+    }
+
+    /// The axes of the result but for that of features, as they are nested in memory.
+    pub fn rows(&self) -> Vec<RowAxis> {
+        let batch = RowAxis { of: None, size: self.batch, out: self.out.outer };
+        let spatial =
+            (0..self.axes.len()).map(|i| RowAxis { of: Some(i), size: self.axes[i].output, out: self.out.spatial[i] });
+        let mut rows: Vec<RowAxis> = std::iter::once(batch).chain(spatial).collect();
+        rows.sort_by_key(|axis| std::cmp::Reverse(axis.out));
+        rows
     }
 
     /// The number of places of the kernel.

@@ -64,8 +64,9 @@ fn shuffled(numbers: &mut Numbers, size: usize) -> Vec<usize> {
 
 /// Layouts that are common, or any.
 fn random_dims(numbers: &mut Numbers, rank: usize) -> ConvDims {
-    let last =
-        |first: usize, second: usize| (first, second, (0..rank + 2).filter(move |&axis| axis != first && axis != second));
+    let last = |first: usize, second: usize| {
+        (first, second, (0..rank + 2).filter(move |&axis| axis != first && axis != second))
+    };
     let pick = numbers.within(0, 3);
     let mut layout = |kind: usize| -> (usize, usize, Dims) {
         // Batch (or output feature), feature (or input feature), spatial.

@@ -1,9 +1,9 @@
 //! Indices of greatest and least elements.
 
-use super::super::shape::strided::PARALLEL;
+use super::super::parallel::{PARALLEL, in_parts};
 use super::super::{Input, Output};
 use super::combine::{Accumulate, Combine, Max, Min, Number};
-use super::fold::{fold_row, in_parts};
+use super::fold::fold_row;
 use crate::dtype::Element;
 use crate::primitive::ArgKind;
 
@@ -49,16 +49,16 @@ impl<A: Number> Pick<A> for Min {
 /// The indices along the middle axis of an array `[.., size, inner]`. Nothing is empty.
 fn arg<T: Accumulate, C: Pick<T::Wide>>(x: &[T], size: usize, inner: usize, out: &mut [usize]) {
     if inner == 1 {
-        return in_parts(out, (PARALLEL / size).max(1), |first, part| {
+        return in_parts(out, (PARALLEL / size).max(1), &|first, part| {
             for (y, row) in part.iter_mut().zip(x[first * size..].chunks(size)) {
                 *y = arg_row::<T, C>(row);
             }
         });
     }
-    in_parts(out, (PARALLEL / (size * inner)).max(1) * inner, |first, part| {
+    in_parts(out, (PARALLEL / (size * inner)).max(1) * inner, &|first, part| {
         for (row, x) in part.chunks_mut(inner).zip(x[first * size..].chunks(size * inner)) {
             let at_once = if size * inner < PARALLEL { inner } else { COLUMNS };
-            in_parts(row, at_once, |column, part| arg_columns::<T, C>(&x[column..], size, inner, part));
+            in_parts(row, at_once, &|column, part| arg_columns::<T, C>(&x[column..], size, inner, part));
         }
     });
 }

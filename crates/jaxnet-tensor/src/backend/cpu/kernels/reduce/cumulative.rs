@@ -1,11 +1,9 @@
 //! Cumulative reductions.
 
-use rayon::prelude::*;
-
-use super::super::shape::strided::PARALLEL;
+use super::super::parallel::{PARALLEL, in_parts};
 use super::super::{Input, Output};
 use super::combine::{Accumulate, Combine, LogSumExp, Max, Min, Prod, Sum};
-use super::fold::{fold_matrix, fold_row, in_parts};
+use super::fold::{fold_matrix, fold_row};
 use crate::dtype::{DType, Element};
 use crate::primitive::CumulativeKind;
 
@@ -50,7 +48,7 @@ where
 /// Along the middle axis of an array `[.., size, inner]`. Nothing is empty.
 fn scan<T: Accumulate, C: Combine<T::Wide>>(x: &[T], size: usize, inner: usize, reverse: bool, out: &mut [T]) {
     let matrix = size * inner;
-    in_parts(out, (PARALLEL / matrix).max(1) * matrix, |first, part| {
+    in_parts(out, (PARALLEL / matrix).max(1) * matrix, &|first, part| {
         for (x, out) in x[first..].chunks(matrix).zip(part.chunks_mut(matrix)) {
             scan_matrix::<T, C>(x, inner, reverse, out);
         }
@@ -66,7 +64,9 @@ fn scan_matrix<T: Accumulate, C: Combine<T::Wide>>(x: &[T], width: usize, revers
     // What each block adds up to; then what comes before each; then all blocks side by side.
     let blocks = x.len().div_ceil(block);
     let mut totals = vec![C::NEUTRAL; blocks * width];
-    totals.par_chunks_mut(width).zip(x.par_chunks(block)).for_each(|(total, block)| {
+    in_parts(&mut totals, width, &|start, total| {
+        let first = start / width * block;
+        let block = &x[first..x.len().min(first + block)];
         if width == 1 {
             total[0] = fold_row::<T, C>(block);
         } else {
@@ -86,10 +86,10 @@ fn scan_matrix<T: Accumulate, C: Combine<T::Wide>>(x: &[T], width: usize, revers
             (*total, *group) = (C::join(*base, *group), C::join(*group, *total));
         }
     }
-    out.par_chunks_mut(block)
-        .zip(x.par_chunks(block))
-        .zip(totals.par_chunks(width))
-        .for_each(|((out, x), before)| scan_block::<T, C>(x, before, reverse, out));
+    in_parts(out, block, &|first, part| {
+        let before = &totals[first / block * width..][..width];
+        scan_block::<T, C>(&x[first..first + part.len()], before, reverse, part);
+    });
 }
 
 fn join_all<A: Copy, C: Combine<A>>(to: &mut [A], from: &[A]) {

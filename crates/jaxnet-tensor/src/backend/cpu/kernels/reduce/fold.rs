@@ -4,10 +4,9 @@
 //! axis is reduced, rows of neighbours are folded to single numbers; when it is kept, rows are
 //! combined elementwise.
 
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
-use super::super::shape::strided::PARALLEL;
+use super::super::parallel::{PARALLEL, in_parts, join_if};
 use super::combine::{Accumulate, Combine};
 
 /// How many axes, or parts of one, are combined one after the other before pairs are made.
@@ -75,7 +74,7 @@ pub(super) fn reduce<T: Accumulate, C: Combine<T::Wide>>(x: &[T], shape: &[usize
                 *y = T::narrow(fold::<T, C>(x, offset(first + i, &kept), gone[0].size, &gone));
             }
         };
-        return in_parts(out, (PARALLEL / each).max(1), fill);
+        return in_parts(out, (PARALLEL / each).max(1), &fill);
     }
     let (columns, outer) = kept.split_last().expect("the last axis is kept");
     let width = columns.size;
@@ -84,32 +83,21 @@ pub(super) fn reduce<T: Accumulate, C: Combine<T::Wide>>(x: &[T], shape: &[usize
             let offset = offset(first / width + i, outer);
             // Few columns are not split: then rows are, further down.
             let at_once = if width * each < PARALLEL { width } else { COLUMNS };
-            in_parts(row, at_once, |column, part| match part.len() {
+            in_parts(row, at_once, &|column, part| match part.len() {
                 // Small sums are not worth clearing many accumulators for.
                 0..=NARROW => fold_row_of_columns::<T, C, NARROW>(x, offset + column, &gone, width, part),
                 _ => fold_row_of_columns::<T, C, COLUMNS>(x, offset + column, &gone, width, part),
             });
         }
     };
-    in_parts(out, (PARALLEL / (each * width)).max(1) * width, fill);
-}
-
-/// Calls `fill(start, part)` for parts of this size, side by side if there are several.
-pub(in super::super) fn in_parts<T: Send>(out: &mut [T], size: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
-    if out.len() <= size {
-        return fill(0, out);
-    }
-    out.par_chunks_mut(size).enumerate().for_each(|(i, part)| fill(i * size, part));
+    in_parts(out, (PARALLEL / (each * width)).max(1) * width, &fill);
 }
 
 /// Joins the results of two functions, side by side if there is enough to do.
-fn join<A: Copy + Send, C: Combine<A>>(
-    parallel: bool,
-    left: impl FnOnce() -> A + Send,
-    right: impl FnOnce() -> A + Send,
-) -> A {
-    let (left, right) = if parallel { rayon::join(left, right) } else { (left(), right()) };
-    C::join(left, right)
+fn join<A: Copy + Send, C: Combine<A>>(parallel: bool, left: impl Fn() -> A + Sync, right: impl Fn() -> A + Sync) -> A {
+    let (mut a, mut b) = (C::NEUTRAL, C::NEUTRAL);
+    join_if(parallel, &mut || a = left(), &mut || b = right());
+    C::join(a, b)
 }
 
 /// Combines everything along the axes, of which the last has stride 1 and the first counts to `count`.
@@ -252,15 +240,9 @@ fn fold_columns<T: Accumulate, C: Combine<T::Wide>>(
     let half = count / 2;
     let elements = count * rest.iter().map(|axis| axis.size).product::<usize>() * sums.len();
     let (left, right) = (start, start + half * first.stride);
-    if elements >= PARALLEL {
-        rayon::join(
-            || fold_columns::<T, C>(x, left, half, axes, sums),
-            || fold_columns::<T, C>(x, right, count - half, axes, other),
-        );
-    } else {
-        fold_columns::<T, C>(x, left, half, axes, sums);
-        fold_columns::<T, C>(x, right, count - half, axes, other);
-    }
+    join_if(elements >= PARALLEL, &mut || fold_columns::<T, C>(x, left, half, axes, sums), &mut || {
+        fold_columns::<T, C>(x, right, count - half, axes, other)
+    });
     add(sums, other);
 }
 

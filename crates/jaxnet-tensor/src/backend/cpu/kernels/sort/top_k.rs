@@ -1,14 +1,13 @@
 //! The greatest elements of rows.
 
-use super::super::reduce::in_parts;
-use super::super::shape::strided::PARALLEL;
+use super::super::parallel::{PARALLEL, in_parts};
 use super::Key;
 
 /// The `k` greatest elements of each row of this size, and their places. Nothing is empty.
 pub(super) fn top_k<T: Key>(x: &[T], size: usize, k: usize, values: &mut [T], places: &mut [i32]) {
     assert!(size <= i32::MAX as usize, "top_k: the places in an axis of {size} elements do not fit i32");
     // Values and places are written side by side: places first, then what is there.
-    in_parts(places, (PARALLEL / 4 / size).max(1) * k, |first, part| {
+    in_parts(places, (PARALLEL / 4 / size).max(1) * k, &|first, part| {
         let rows = x[first / k * size..].chunks(size);
         for (row, places) in rows.zip(part.chunks_mut(k)) {
             select(row, places);
