@@ -21,6 +21,13 @@ impl<const N: usize> IntoSizes for [isize; N] {
     }
 }
 
+/// For literals, which are i32 where nothing tells them to be anything else.
+impl<const N: usize> IntoSizes for [i32; N] {
+    fn into_sizes(self) -> SmallVec<[isize; 6]> {
+        self.iter().map(|&size| size as isize).collect()
+    }
+}
+
 impl<const N: usize> IntoSizes for [usize; N] {
     fn into_sizes(self) -> SmallVec<[isize; 6]> {
         self.iter().map(|&size| size as isize).collect()
