@@ -90,7 +90,8 @@ impl Linearize {
                 Source::Residual(i) => residuals[*i].clone(),
             })
             .collect();
-        let mut linear = self.write(this, split.linear.into(), &linear_inputs)?.into_iter();
+        let linear = self.write(this, split.linear.into(), &linear_inputs)?;
+        let mut linear = split.linear_outputs.iter().map(|&i| linear[i].clone());
         let mut known = known.into_iter();
         let missing = || Error::Differentiation("a part of a split program has too few results".into());
         split

@@ -258,7 +258,8 @@ impl<'a> Splitter<'a> {
                     Source::Residual(i) => computed[*i],
                 })
                 .collect();
-            let mut rest = self.rest.equation(split.linear.into(), inputs)?.into_iter();
+            let rest = self.rest.equation(split.linear.into(), inputs)?;
+            let mut rest = split.linear_outputs.iter().map(|&i| rest[i]);
             let mut known = known.into_iter();
             for (var, unknown) in equation.outputs.iter().zip(split.unknown_outputs) {
                 if unknown {

@@ -322,6 +322,14 @@ impl Key {
         (self.gumbel(logits.shape()).astype(logits.dtype()) + logits).argmax(axis)
     }
 
+    /// The elements along an axis in random order, rows staying together.
+    #[track_caller]
+    pub fn permutation(self, x: &Tensor, axis: isize) -> Tensor {
+        let index = x.axis("permutation", axis).or_raise();
+        let order = self.shuffled_range(x.shape()[index]);
+        x.take(&order, axis)
+    }
+
     /// `0..n` in random order, in i32.
     #[track_caller]
     pub fn shuffled_range(self, n: usize) -> Tensor {

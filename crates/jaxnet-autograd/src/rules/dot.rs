@@ -4,8 +4,7 @@ use jaxnet_tensor::primitive::DotGeneral;
 use jaxnet_tensor::trace::bind1;
 use jaxnet_tensor::{Aval, Dims, Result, Tensor, inverse_permutation, lax};
 
-use super::{Batches, Cotangents, aval_of, batched, not_linear};
-use crate::batch::move_batch;
+use super::{Batches, Cotangents, batched, not_linear};
 use crate::linear::Operand;
 
 pub(super) fn transpose(op: &DotGeneral, ct: &Tensor, inputs: &[Operand<Aval>]) -> Result<Cotangents> {
@@ -87,9 +86,4 @@ pub(super) fn batch(op: &DotGeneral, inputs: &[Tensor], axes: &[Option<usize>]) 
         }
         (None, None) => unreachable!("at least one operand is batched"),
     }
-}
-
-#[allow(dead_code)]
-fn unused(x: &Operand<Aval>, t: &Tensor) -> Result<Tensor> {
-    move_batch(t, aval_of(x).size(), None, 0)
 }

@@ -195,6 +195,15 @@ impl Tensor {
         }
     }
 
+    /// Whether somebody else holds the same elements on a device, so that their memory cannot be used
+    /// again; also asks other engines' buffers.
+    pub fn is_shared(&self) -> bool {
+        match &self.0 {
+            Repr::Array(array) => Arc::strong_count(array) > 1 || !array.buffer.is_unique(),
+            _ => false,
+        }
+    }
+
     /// The traced value that this tensor is, if it is one.
     pub fn traced(&self) -> Option<&Traced> {
         match &self.0 {

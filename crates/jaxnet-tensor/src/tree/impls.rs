@@ -84,7 +84,7 @@ impl<T: Tree> Tree for BTreeMap<String, T> {
 }
 
 /// In the order of the keys, whatever the map's own.
-impl<T: Tree, S: BuildHasher + Default> Tree for HashMap<String, T, S> {
+impl<T: Tree, S: BuildHasher + Default + 'static> Tree for HashMap<String, T, S> {
     fn flatten(&self, to: &mut Flattener) {
         to.node("map", self.len());
         let mut entries: Vec<_> = self.iter().collect();
@@ -99,7 +99,7 @@ impl<T: Tree, S: BuildHasher + Default> Tree for HashMap<String, T, S> {
     }
 }
 
-impl<T> Tree for std::marker::PhantomData<T> {
+impl<T: 'static> Tree for std::marker::PhantomData<T> {
     fn flatten(&self, to: &mut Flattener) {
         to.node("tuple", 0);
     }

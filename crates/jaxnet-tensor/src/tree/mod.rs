@@ -46,7 +46,7 @@ use structure::Fixed;
     note = "a number becomes a leaf with `Tensor::from(number)`",
     note = "a struct becomes a tree with `#[derive(Tree)]`; fields that are not tensors are marked `#[tree(static)]`"
 )]
-pub trait Tree: Sized {
+pub trait Tree: Sized + 'static {
     /// Writes down the structure, and hands over clones of the leaves' handles.
     fn flatten(&self, to: &mut Flattener);
 
@@ -114,6 +114,12 @@ impl Flattener {
         child.flatten(self);
     }
 
+    /// A tree that was taken apart before.
+    pub fn subtree(&mut self, structure: &Structure, leaves: &[Tensor]) {
+        self.tokens.extend(structure.tokens().iter().cloned());
+        self.leaves.extend(leaves.iter().cloned());
+    }
+
     /// Something that is no tensor.
     pub fn fixed<T: Clone + Eq + Hash + Debug + Send + Sync + 'static>(&mut self, value: &T) {
         self.tokens.push(Token::Fixed(Fixed::new(value.clone())));
@@ -151,6 +157,32 @@ impl Unflattener<'_> {
             Some(Token::Key) => self.next_leaf(),
             other => self.error("a random key", other),
         }
+    }
+
+    /// Whether a tensor comes next.
+    pub fn is_leaf(&self) -> bool {
+        matches!(self.tokens.as_slice().first(), Some(Token::Leaf))
+    }
+
+    /// Whether a node of this kind comes next.
+    pub fn is_node(&self, kind: &str) -> bool {
+        matches!(self.tokens.as_slice().first(), Some(Token::Node(found, _)) if **found == *kind)
+    }
+
+    /// A tree of any type, taken apart.
+    ///
+    /// # Errors
+    ///
+    /// When there are too few tensors.
+    pub fn subtree(&mut self) -> Result<(Structure, Vec<Tensor>)> {
+        let rest = self.tokens.as_slice();
+        let Some(length) = structure::first_tree(rest) else {
+            return self.error("a tree", rest.first());
+        };
+        let structure = Structure::new(rest[..length].to_vec());
+        self.tokens = rest[length..].iter();
+        let leaves = (0..structure.leaf_count()).map(|_| self.next_leaf()).collect::<Result<_>>()?;
+        Ok((structure, leaves))
     }
 
     fn next_leaf(&mut self) -> Result<Tensor> {

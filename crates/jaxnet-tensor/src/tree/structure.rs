@@ -84,6 +84,13 @@ impl Structure {
     }
 }
 
+/// The number of tokens of the tree that these tokens start with.
+pub(super) fn first_tree(tokens: &[Token]) -> Option<usize> {
+    let mut visit = Visit { tokens, path: Vec::new(), leaves: Vec::new() };
+    visit.node()?;
+    Some(tokens.len() - visit.tokens.len())
+}
+
 /// Walks through a structure, collecting the leaves' paths.
 struct Visit<'a> {
     tokens: &'a [Token],

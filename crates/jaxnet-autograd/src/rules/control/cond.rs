@@ -167,6 +167,7 @@ pub(super) fn split(branches: &[Program], unknown: &[bool]) -> Result<Split> {
         residuals: places.len(),
         linear: Control::Cond { branches: linear },
         linear_inputs,
+        linear_outputs: super::all(&unknown_outputs),
         unknown_outputs,
     })
 }

@@ -14,7 +14,7 @@ use jaxnet_tensor::{Aval, Error, Program, Result, Tensor, lax};
 use super::{Batches, Cotangents, Duals};
 use crate::batch::move_batch;
 use crate::linear::Operand;
-use crate::programs::{batch_program, filter, jvp_program, split_program, spread, transpose_program};
+use crate::programs::{batch_program, jvp_program, split_program, spread, transpose_program};
 
 pub(crate) fn call(name: &Arc<str>, program: Program) -> Control {
     Control::Call { name: name.clone(), program }
@@ -223,6 +223,8 @@ pub(crate) struct Split {
     pub linear: Control,
     /// Its inputs.
     pub linear_inputs: Vec<Source>,
+    /// Which of its outputs are the unknown ones of the whole, in order.
+    pub linear_outputs: Vec<usize>,
     /// Which outputs are unknown.
     pub unknown_outputs: Vec<bool>,
 }
@@ -256,6 +258,7 @@ pub(crate) fn split_control(op: &Control, unknown: &[bool]) -> Result<Option<Spl
                 residuals: split.computed_residuals,
                 linear: call(name, split.rest),
                 linear_inputs,
+                linear_outputs: all(&split.unknown_outputs),
                 unknown_outputs: split.unknown_outputs,
             }))
         }
@@ -273,6 +276,7 @@ pub(crate) fn split_control(op: &Control, unknown: &[bool]) -> Result<Option<Spl
                     program: keep_outputs(program, &indices(&split.unknown_outputs, true)),
                 },
                 linear_inputs: (0..unknown.len()).map(Source::Input).collect(),
+                linear_outputs: all(&split.unknown_outputs),
                 unknown_outputs: split.unknown_outputs,
             }))
         }
@@ -295,6 +299,11 @@ pub(crate) fn indices(mask: &[bool], value: bool) -> Vec<usize> {
     (0..mask.len()).filter(|&i| mask[i] == value).collect()
 }
 
+/// The numbers of the outputs of a primitive that gives just the unknown ones.
+fn all(unknown_outputs: &[bool]) -> Vec<usize> {
+    (0..unknown_outputs.iter().filter(|unknown| **unknown).count()).collect()
+}
+
 /// The program with only these outputs.
 fn keep_outputs(program: &Program, outputs: &[usize]) -> Program {
     let outputs: Vec<_> = outputs.iter().map(|&i| program.outputs()[i]).collect();
@@ -304,9 +313,4 @@ fn keep_outputs(program: &Program, outputs: &[usize]) -> Program {
 /// Fills in zeros for cotangents or tangents that are known to be zero.
 fn or_zeros(value: &Option<Tensor>, aval: &Aval) -> Result<Tensor> {
     value.clone().map_or_else(|| lax::full(&aval.strong(), 0), Ok)
-}
-
-#[allow(dead_code)]
-fn masks(items: &[Tensor], mask: &[bool]) -> Vec<Tensor> {
-    filter(items, mask).cloned().collect()
 }

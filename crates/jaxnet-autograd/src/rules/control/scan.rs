@@ -269,6 +269,7 @@ pub(super) fn split(op: &Control, unknown: &[bool]) -> Result<Split> {
         residuals,
         linear,
         linear_inputs: sources,
+        linear_outputs: super::all(&split.unknown_outputs),
         unknown_outputs: split.unknown_outputs,
     })
 }
@@ -282,17 +283,12 @@ pub(super) fn transpose(
     outputs: &[&Aval],
 ) -> Result<Cotangents> {
     let scan = Scan::of(op);
-    let [consts, carry, xs] = scan.parts(inputs);
+    let [consts, _, xs] = scan.parts(inputs);
     let linear = |operands: &[Operand<Aval>]| super::linear_mask(operands);
     let (consts_linear, xs_linear) = (linear(consts), linear(xs));
-    // A carry that is known at the start is linear all the same if the body makes it so: it starts as a
-    // constant. Transposition only sees scans whose carries are all linear, or known throughout.
-    let carry_linear = linear(carry);
-    if carry_linear.iter().any(|linear| !linear) {
-        return Err(jaxnet_tensor::Error::Differentiation(
-            "scan: a carry of a linear scan is not linear in what is differentiated".into(),
-        ));
-    }
+    // The tape holds scans that were split, whose carries are all linear. One that starts as a known
+    // value starts as zeros, since the whole is linear; its cotangent is nobody's.
+    let carry_linear = vec![true; scan.carry];
     let body_linear: Vec<bool> = consts_linear.iter().chain(&carry_linear).chain(&xs_linear).copied().collect();
     let (carry_cts, ys_cts) = cotangents.split_at(scan.carry);
     let ys_mask = nonzero(ys_cts);

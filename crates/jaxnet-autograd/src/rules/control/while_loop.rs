@@ -8,7 +8,7 @@ use jaxnet_tensor::{Aval, Program, Result, Tensor, lax};
 
 use super::{Source, Split, call, in_front, indices, nonzero};
 use crate::batch::move_batch;
-use crate::programs::{batch_program, filter, jvp_program, split_program, spread};
+use crate::programs::{batch_program, filter, jvp_program, split_program};
 use crate::rules::{Batches, Duals};
 
 pub(super) fn jvp(
@@ -176,27 +176,13 @@ pub(super) fn split(
         body_consts: unknown[cond_consts..consts].iter().filter(|unknown| !**unknown).count(),
     };
     let all: Vec<bool> = unknown[..consts].iter().chain(&carry).copied().collect();
-    let whole = {
-        let mut builder = ProgramBuilder::new();
-        let avals =
-            cond.input_avals()[..cond_consts].iter().chain(&body.input_avals()[..body_consts]).chain(&body.input_avals()[body_consts..]);
-        let inputs: Vec<Atom> = avals.map(|aval| builder.input(aval.clone())).collect();
-        let op = Control::While { cond: cond.clone(), body: body.clone(), cond_consts, body_consts };
-        let results = builder.equation(op.into(), inputs)?;
-        let outputs: Vec<Atom> = filter(&results, &carry).copied().collect();
-        builder.finish(&outputs)
-    };
     Ok(Split {
         known,
         known_inputs: indices(&all, false),
         residuals: 0,
-        linear: call(&"while".into(), whole),
+        linear: Control::While { cond: cond.clone(), body: body.clone(), cond_consts, body_consts },
         linear_inputs: (0..unknown.len()).map(Source::Input).collect(),
+        linear_outputs: indices(&carry, true),
         unknown_outputs: carry,
     })
-}
-
-#[allow(dead_code)]
-fn unused(mask: &[bool]) -> Vec<Option<()>> {
-    spread(std::iter::empty(), mask)
 }

@@ -13,10 +13,7 @@ pub(crate) trait Accumulator: Copy + Send + Sync + 'static {
     const ZERO: Self;
     /// The sum, wrapping for integers.
     fn add(self, other: Self) -> Self;
-    #[expect(
-        private_interfaces,
-        reason = "the trait itself is not nameable outside the module"
-    )]
+    #[expect(private_interfaces, reason = "the trait is not nameable elsewhere")]
     fn kernels(isa: Isa) -> &'static Kernels<Self>;
 }
 
@@ -42,7 +39,7 @@ macro_rules! direct {
             fn add(self, other: Self) -> Self {
                 $add(self, other)
             }
-            #[expect(private_interfaces, reason = "the trait itself is not nameable outside the module")]
+            #[expect(private_interfaces, reason = "the trait is not nameable elsewhere")]
             fn kernels(isa: Isa) -> &'static Kernels<Self> {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
@@ -112,7 +109,8 @@ impl GemmElement for bf16 {
     #[inline(always)]
     fn narrow(x: f32) -> Self {
         let bits = x.to_bits();
-        // To nearest, ties to even: a carry out of the mantissa correctly moves on to the next exponent or infinity.
+        // To nearest, ties to even: a carry out of the mantissa correctly moves on to the next
+        // exponent or infinity.
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
         let quiet_nan = (bits >> 16) | 0x40;
         Self::from_bits(if x.is_nan() { quiet_nan } else { rounded } as u16)

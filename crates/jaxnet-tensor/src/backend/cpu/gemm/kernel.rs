@@ -1,17 +1,20 @@
-//! The register-tile microkernel, written once over a [`Vector`] and instantiated per instruction set.
+//! The register-tile microkernel, written once over a [`Vector`] and instantiated per instruction
+//! set.
 //!
-//! A tile is up to [`MR`] rows by `nv` vectors of columns. The columns run along the vector because every output of
-//! this engine is row-major: the accumulators are then stored as they are, with no transpose on the way out. Each step
-//! of `k` loads `nv` vectors of B, broadcasts `MR` elements of A and issues `MR * nv` fused multiply-adds, so with the
-//! 6x4 tile of AVX-512 there are 10 loads to 24 multiply-adds and the multiplier is the only bottleneck.
+//! A tile is up to [`MR`] rows by `nv` vectors of columns. The columns run along the vector because
+//! every output of this engine is row-major: the accumulators are then stored as they are, with no
+//! transpose on the way out. Each step of `k` loads `nv` vectors of B, broadcasts `MR` elements of
+//! A and issues `MR * nv` fused multiply-adds, so with the 6x4 tile of AVX-512 there are 10 loads
+//! to 24 multiply-adds and the multiplier is the only bottleneck.
 //!
-//! A is read through two strides. Broadcasts don't care how the elements lie, so the same kernel reads an unpacked
-//! row-major A, an unpacked transposed A and a packed one; packing A is a question of cache behaviour alone.
+//! A is read through two strides. Broadcasts don't care how the elements lie, so the same kernel
+//! reads an unpacked row-major A, an unpacked transposed A and a packed one; packing A is a
+//! question of cache behaviour alone.
 
 /// Rows of a register tile.
 ///
-/// Six, because 6x4 (AVX-512, 32 registers) and 6x2 (AVX2, 16 registers) both fill the register file and leave room
-/// for B and the broadcast.
+/// Six, because 6x4 (AVX-512, 32 registers) and 6x2 (AVX2, 16 registers) both fill the register
+/// file and leave room for B and the broadcast.
 pub(super) const MR: usize = 6;
 
 /// The most vectors of columns any instruction set uses in a tile.
@@ -19,13 +22,15 @@ pub(super) const MAX_NV: usize = 4;
 
 /// A SIMD register of `LANES` elements.
 ///
-/// The methods are `#[inline(always)]` and carry no `#[target_feature]`, so that generic code can call them; they only
-/// become single instructions after inlining into an entry point that does enable the feature.
+/// The methods are `#[inline(always)]` and carry no `#[target_feature]`, so that generic code can
+/// call them; they only become single instructions after inlining into an entry point that does
+/// enable the feature.
 ///
 /// # Safety
 ///
-/// Every method requires that the CPU supports the instruction set of the implementor. Pointers must be valid for
-/// `LANES` elements, or for as many as the mask was made for; they need no alignment.
+/// Every method requires that the CPU supports the instruction set of the implementor. Pointers
+/// must be valid for `LANES` elements, or for as many as the mask was made for; they need no
+/// alignment.
 pub(super) trait Vector: Copy {
     type Elem: Copy;
     type Mask: Copy;
@@ -45,7 +50,8 @@ pub(super) trait Vector: Copy {
     unsafe fn add(self, b: Self) -> Self;
     /// The sum of all lanes.
     unsafe fn sum(self) -> Self::Elem;
-    /// Reads `LANES` vectors `src_stride` apart and writes their transpose with rows `dst_stride` apart.
+    /// Reads `LANES` vectors `src_stride` apart and writes their transpose with rows `dst_stride`
+    /// apart.
     unsafe fn transpose(
         src: *const Self::Elem,
         src_stride: isize,
@@ -64,8 +70,8 @@ pub(super) struct Tile<E> {
     pub a_col: isize,
     pub b: *const E,
     pub b_row: isize,
-    /// How far ahead of its use B is prefetched, in elements: it streams from the second-level cache or from memory,
-    /// while A stays in the first-level cache.
+    /// How far ahead of its use B is prefetched, in elements: it streams from the second-level
+    /// cache or from memory, while A stays in the first-level cache.
     pub ahead: isize,
     pub c: *mut E,
     pub c_row: isize,
@@ -78,8 +84,8 @@ pub(super) struct Tile<E> {
 
 /// # Safety
 ///
-/// The CPU must support the instruction set, and the pointers of the tile must be valid for the rows and columns that
-/// the instance covers.
+/// The CPU must support the instruction set, and the pointers of the tile must be valid for the
+/// rows and columns that the instance covers.
 pub(super) type MicroFn<E> = unsafe fn(&Tile<E>);
 
 /// Everything the driver needs from one instruction set for one accumulator type.
@@ -109,11 +115,13 @@ impl<E> Kernels<E> {
 
 /// The microkernel itself; see the module's documentation.
 ///
-/// `MASKED` only exists to spare the hot instance a masked load where that costs an extra instruction (AVX2).
+/// `MASKED` only exists to spare the hot instance a masked load where that costs an extra
+/// instruction (AVX2).
 ///
 /// # Safety
 ///
-/// As for [`MicroFn`], with `MR_` rows and `(NV - 1) * LANES + tail` columns; `tail == LANES` unless `MASKED`.
+/// As for [`MicroFn`], with `MR_` rows and `(NV - 1) * LANES + tail` columns; `tail == LANES`
+/// unless `MASKED`.
 #[inline(always)]
 pub(super) unsafe fn micro<V: Vector, const MR_: usize, const NV: usize, const MASKED: bool>(
     t: &Tile<V::Elem>,
@@ -182,16 +190,16 @@ pub(super) struct Slabs<E> {
     pub nv: usize,
 }
 
-/// Copies a block into slabs that follow one another, each with its rows contiguous and the last one only as many
-/// vectors wide as it needs, filled up with zeros.
+/// Copies a block into slabs that follow one another, each with its rows contiguous and the last
+/// one only as many vectors wide as it needs, filled up with zeros.
 ///
-/// The source is read in whole rows across all slabs: slab by slab, rows a power of two apart would evict one another
-/// from the caches before their neighbours' turn.
+/// The source is read in whole rows across all slabs: slab by slab, rows a power of two apart would
+/// evict one another from the caches before their neighbours' turn.
 ///
 /// # Safety
 ///
-/// The CPU must support `V`; the source must be valid for the block and the destination for the block with its columns
-/// rounded up to a multiple of `LANES`.
+/// The CPU must support `V`; the source must be valid for the block and the destination for the
+/// block with its columns rounded up to a multiple of `LANES`.
 #[inline(always)]
 pub(super) unsafe fn pack_rows<V: Vector>(c: &Slabs<V::Elem>) {
     let nr = c.nv * V::LANES;
@@ -207,7 +215,7 @@ pub(super) unsafe fn pack_rows<V: Vector>(c: &Slabs<V::Elem>) {
                     .add(j * c.rows + row * width.next_multiple_of(V::LANES));
                 for v in 0..whole {
                     let p = src.add(j + v * V::LANES);
-                    V::prefetch(p.wrapping_offset(2 * c.src_row));
+                    V::prefetch(p.wrapping_offset(c.src_row));
                     V::load(p).store(dst.add(v * V::LANES));
                 }
                 if tail > 0 {
@@ -230,11 +238,13 @@ pub(super) struct Dots<E> {
     pub y: *mut E,
 }
 
-/// Computes one dot product per row, four rows at a time so that each load of `x` is used four times.
+/// Computes one dot product per row, four rows at a time so that each load of `x` is used four
+/// times.
 ///
 /// # Safety
 ///
-/// The CPU must support `V`; M must be valid for `rows x k`, `x` for `k` and `y` for `rows` elements.
+/// The CPU must support `V`; M must be valid for `rows x k`, `x` for `k` and `y` for `rows`
+/// elements.
 #[inline(always)]
 pub(super) unsafe fn dot_rows<V: Vector>(d: &Dots<V::Elem>) {
     // SAFETY: the caller vouches for the CPU and the extents.
@@ -245,13 +255,14 @@ pub(super) unsafe fn dot_rows<V: Vector>(d: &Dots<V::Elem>) {
             i += 4;
         }
         while i < d.rows {
-            dot_block::<V, 1, 4>(d, i);
+            dot_block::<V, 1, 2>(d, i);
             i += 1;
         }
     }
 }
 
-/// `R` dot products over `U` independent accumulators each, which hides the latency of the multiply-add.
+/// `R` dot products over `U` independent accumulators each, which hides the latency of the
+/// multiply-add. `U` decides the order of summation, so it has to be the same for all rows.
 #[inline(always)]
 unsafe fn dot_block<V: Vector, const R: usize, const U: usize>(d: &Dots<V::Elem>, first: usize) {
     // SAFETY: the caller vouches for the CPU and for rows `first..first + R`.
@@ -287,11 +298,12 @@ unsafe fn dot_block<V: Vector, const R: usize, const U: usize>(d: &Dots<V::Elem>
     }
 }
 
-/// Builds the [`Kernels`] of one vector type out of the entry points of the enclosing module, which are the generic
-/// functions above under the right `#[target_feature]`.
+/// Builds the [`Kernels`] of one vector type out of the entry points of the enclosing module, which
+/// are the generic functions above under the right `#[target_feature]`.
 macro_rules! kernels {
     ($vector:ty, nv: $nv:literal) => {{
-        // Instances wider than the tile would only be dead code; the table repeats the widest one instead.
+        // Instances wider than the tile would only be dead code; the table repeats the widest one
+        // instead.
         const fn nv(n: usize) -> usize {
             if n < $nv { n } else { $nv }
         }
@@ -322,16 +334,20 @@ macro_rules! kernels {
     }};
 }
 
-/// Defines the entry points that [`kernels!`] collects, under the given target features (possibly none).
+/// Defines the entry points that [`kernels!`] collects, under the given target features (possibly
+/// none).
 macro_rules! entry_points {
     ($(#[$feature:meta])*) => {
         /// # Safety
         ///
         /// As for [`micro`](super::kernel::micro).
         $(#[$feature])*
-        unsafe fn micro_entry<V: super::kernel::Vector, const M: usize, const N: usize, const MASKED: bool>(
+        unsafe fn micro_entry<V, const M: usize, const N: usize, const MASKED: bool>(
             t: &super::kernel::Tile<V::Elem>,
-        ) {
+        )
+        where
+            V: super::kernel::Vector,
+        {
             // SAFETY: the contract is passed on.
             unsafe { super::kernel::micro::<V, M, N, MASKED>(t) }
         }

@@ -1,5 +1,5 @@
-//! AVX2 with FMA: 8 lanes of `f32`, 4 of `f64`, 16 registers. The integers use the portable vectors at twice the
-//! width, which the compiler turns into AVX2 under these entry points.
+//! AVX2 with FMA: 8 lanes of `f32`, 4 of `f64`, 16 registers. The integers use the portable vectors
+//! at twice the width, which the compiler turns into AVX2 under these entry points.
 
 use std::arch::x86_64::*;
 
@@ -101,10 +101,9 @@ impl Vector for __m256 {
                 t[2] = _mm256_shuffle_ps::<0x44>(ab2, cd2);
                 t[3] = _mm256_shuffle_ps::<0xee>(ab2, cd2);
             }
-            for c in 0..4 {
-                _mm256_permute2f128_ps::<0x20>(t[0][c], t[1][c]).store(dst.add(c * dst_stride));
-                _mm256_permute2f128_ps::<0x31>(t[0][c], t[1][c])
-                    .store(dst.add((4 + c) * dst_stride));
+            for (c, (&a, &b)) in t[0].iter().zip(&t[1]).enumerate() {
+                _mm256_permute2f128_ps::<0x20>(a, b).store(dst.add(c * dst_stride));
+                _mm256_permute2f128_ps::<0x31>(a, b).store(dst.add((4 + c) * dst_stride));
             }
         }
     }

@@ -71,8 +71,9 @@ impl Vector for __m512 {
             for (i, v) in r.iter_mut().enumerate() {
                 *v = Self::load(src.wrapping_offset(i as isize * src_stride));
             }
-            // Within each 128-bit quarter: first pairs of elements, then pairs of pairs. Afterwards quarter q of
-            // t[4 * g + c] holds element 4 * q + c of the source rows 4 * g ..= 4 * g + 3.
+            // Within each 128-bit quarter: first pairs of elements, then pairs of pairs. Afterwards
+            // quarter q of t[4 * g + c] holds element 4 * q + c of the source rows 4 * g ..= 4 * g
+            // + 3.
             let mut t = [Self::zero(); 16];
             for g in 0..4 {
                 let [a, b, c, d] = [r[4 * g], r[4 * g + 1], r[4 * g + 2], r[4 * g + 3]];

@@ -1,4 +1,5 @@
-//! Plain Rust vectors for every other machine and for the integers; the compiler vectorises the fixed-size loops.
+//! Plain Rust vectors for every other machine and for the integers; the compiler vectorises the
+//! fixed-size loops.
 
 use super::kernel::{Kernels, Vector, entry_points, kernels};
 
@@ -78,7 +79,8 @@ impl<T: Ring, const N: usize> Vector for Lanes<T, N> {
     }
     #[inline(always)]
     unsafe fn load(p: *const T) -> Self {
-        // SAFETY: N elements are readable; the read needs no alignment beyond that of T, which `p` has.
+        // SAFETY: N elements are readable; the read needs no alignment beyond that of T, which `p`
+        // has.
         Self(unsafe { p.cast::<[T; N]>().read() })
     }
     #[inline(always)]

@@ -1,24 +1,27 @@
 //! Matrix multiplication.
 //!
-//! The products are computed the way GotoBLAS does it, cut down to what pays on current machines: a register-tile
-//! microkernel per instruction set ([`kernel`]) runs over panels of A that stay in the first-level cache and slabs of B
-//! that stay in the second-level one. Slabs of B are packed just before their use, and A only when its strides would
-//! otherwise thrash the caches ([`pack`]). Large products are cut into independent tasks for the rayon pool
-//! ([`driver`]); matrix-vector products have paths of their own ([`small`]).
+//! The products are computed the way GotoBLAS does it, cut down to what pays on current machines: a
+//! register-tile microkernel per instruction set ([`kernel`]) runs over panels of A that stay in
+//! the first-level cache and slabs of B that stay in the second-level one. Slabs of B are packed
+//! just before their use, and A only when its strides would otherwise thrash the caches ([`pack`]).
+//! Large products are cut into independent tasks for the rayon pool ([`driver`]); matrix-vector
+//! products have paths of their own ([`small`]).
 //!
-//! Every element of the output is the sum over k in one fixed order per block, whatever the number of threads: results
-//! do not depend on it.
+//! Every element of the output is the sum over k in one fixed order per block, whatever the number
+//! of threads: results do not depend on it.
 
 #[cfg(target_arch = "x86_64")]
 mod kernel_avx2;
 #[cfg(target_arch = "x86_64")]
 mod kernel_avx512;
 
+mod block;
 mod driver;
 mod element;
 mod kernel;
 mod kernel_portable;
 mod pack;
+mod parallel;
 mod small;
 #[cfg(test)]
 mod tests;
@@ -31,9 +34,11 @@ pub(crate) use view::{MatMut, MatRef};
 use driver::{Job, Rhs};
 use element::Accumulator;
 
-/// What to do with a finished segment of a row of C: called with the row, the first column and the elements.
+/// What to do with a finished segment of a row of C: called with the row, the first column and the
+/// elements.
 ///
-/// It is called exactly once for every element, soon after its computation and on any of the pool's threads.
+/// It is called exactly once for every element, soon after its computation and on any of the pool's
+/// threads.
 pub(crate) type Epilogue<'a, T> = dyn Fn(usize, usize, &mut [T]) + Sync + 'a;
 
 /// As [`Epilogue`], with the number of the matrix in front.
@@ -41,7 +46,7 @@ pub(crate) type BatchEpilogue<'a, T> = dyn Fn(usize, usize, usize, &mut [T]) + S
 
 /// An instruction set to compute with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isa {
+enum Isa {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -56,7 +61,7 @@ impl Isa {
     }
 
     /// All that this CPU has, best first.
-    pub(crate) fn available() -> impl Iterator<Item = Self> {
+    fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -77,7 +82,8 @@ impl Isa {
 
 /// `C = A * B`, or `C += A * B` if `accumulate`, then the epilogue on the result.
 ///
-/// Half-precision products are accumulated in `f32` and rounded once; integers wrap. With k = 0 the product is zero.
+/// Half-precision products are accumulated in `f32` and rounded once; integers wrap. With k = 0 the
+/// product is zero.
 ///
 /// # Panics
 ///
@@ -102,8 +108,8 @@ pub(crate) fn gemm<T: GemmElement>(
 ///
 /// # Panics
 ///
-/// If the shapes do not agree; the batches of A and B must both have as many matrices as C. (Broadcasting is a batch
-/// stride of zero.)
+/// If the shapes do not agree; the batches of A and B must both have as many matrices as C.
+/// (Broadcasting is a batch stride of zero.)
 pub(crate) fn gemm_batched<T: GemmElement>(
     a: MatRef<'_, T>,
     b: MatRef<'_, T>,
@@ -153,7 +159,7 @@ pub(crate) fn gemm_packed<T: GemmElement>(
 }
 
 /// [`gemm`] with a given instruction set, which the CPU must have.
-pub(crate) fn gemm_with<T: GemmElement>(
+fn gemm_with<T: GemmElement>(
     isa: Isa,
     a: MatRef<'_, T>,
     b: MatRef<'_, T>,
@@ -199,7 +205,8 @@ fn gemm_batched_with<T: GemmElement>(
         c.batch
     );
     let (kernels, k) = (T::Acc::kernels(isa), a.cols);
-    // A batch that shares one B and lies in order is one tall product, which packs B once and not per matrix.
+    // A batch that shares one B and lies in order is one tall product, which packs B once and not
+    // per matrix.
     if c.batch > 1
         && b.is_shared()
         && c.is_stacked()

@@ -1,14 +1,15 @@
 //! Packing: copying a block of an operand into the order in which the microkernel reads it.
 //!
-//! Packing makes strided reads sequential (which matters for the TLB and for power-of-two strides, whose rows all fall
-//! into the same few cache sets), pads with zeros to whole vectors and converts the half-precision types.
+//! Packing makes strided reads sequential (which matters for the TLB and for power-of-two strides,
+//! whose rows all fall into the same few cache sets), pads with zeros to whole vectors and converts
+//! the half-precision types.
 
 use std::cell::Cell;
 
 use super::element::{Accumulator, GemmElement};
 use super::kernel::{Kernels, MR, Slabs};
 use super::view::MatRef;
-use super::{Isa, driver};
+use super::{Isa, parallel};
 
 /// A cache line's worth of memory; the unit and alignment of all packing buffers.
 #[derive(Clone, Copy)]
@@ -28,13 +29,13 @@ impl Buffer {
         if self.0.len() < lines {
             self.0.resize(lines, Line([0; 8]));
         }
-        // SAFETY: the lines are initialised and aligned to 64 bytes, they have room for `len` elements, and any bytes
-        // are a valid accumulator (a number).
+        // SAFETY: the lines are initialised and aligned to 64 bytes, they have room for `len`
+        // elements, and any bytes are a valid accumulator (a number).
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
     }
 
     /// The same memory for reading.
-    fn peek<E: Accumulator>(&self, len: usize) -> &[E] {
+    pub(super) fn peek<E: Accumulator>(&self, len: usize) -> &[E] {
         assert!(len * size_of::<E>() <= self.0.len() * size_of::<Line>());
         // SAFETY: as in `get`.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), len) }
@@ -55,8 +56,8 @@ thread_local! {
 
 /// Lends the thread's buffers to `f`.
 ///
-/// They are taken out for the duration, so that an epilogue that itself multiplies matrices on this thread finds none
-/// and gets new ones instead of a conflict.
+/// They are taken out for the duration, so that an epilogue that itself multiplies matrices on this
+/// thread finds none and gets new ones instead of a conflict.
 pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
     let mut scratch = SCRATCH.take().unwrap_or_default();
     let result = f(&mut scratch);
@@ -74,7 +75,8 @@ pub(super) struct Lhs<E> {
     pub panel: isize,
 }
 
-/// Copies rows `i0..i0 + rows` and columns `k0..k0 + k` of matrix `index` of A, keeping the contiguous axis contiguous.
+/// Copies rows `i0..i0 + rows` and columns `k0..k0 + k` of matrix `index` of A, keeping the
+/// contiguous axis contiguous.
 pub(super) fn pack_a<T: GemmElement>(
     a: &MatRef<'_, T>,
     index: usize,
@@ -128,7 +130,8 @@ pub(super) fn pack_a<T: GemmElement>(
     }
 }
 
-/// Packs rows `k0..k0 + k` and columns `j0..j0 + cols` of matrix `index` of B into slabs; see [`pack_rows`].
+/// Packs rows `k0..k0 + k` and columns `j0..j0 + cols` of matrix `index` of B into slabs; see
+/// [`pack_rows`].
 ///
 /// `dst` has `k` times `cols` elements, the latter rounded up to a multiple of the lanes.
 ///
@@ -152,8 +155,8 @@ pub(super) fn pack_b<T: GemmElement>(
             cols,
             nv: kernels.nv,
         };
-        // SAFETY: the table was chosen for this CPU; the block is inside the view and T is its own accumulator; the
-        // destination has room for rows of whole vectors. All asserted above.
+        // SAFETY: the table was chosen for this CPU; the block is inside the view and T is its own
+        // accumulator; the destination has room for rows of whole vectors. All asserted above.
         unsafe { (kernels.pack_rows)(&slabs) };
         return;
     }
@@ -213,8 +216,9 @@ fn pack_transposed<T: GemmElement>(
                 }
                 (converted.as_ptr(), lanes as isize)
             };
-            // SAFETY: the table was chosen for this CPU; both blocks are `lanes x lanes` and inside their matrices, as
-            // asserted above; `from` is either the view (and T its own accumulator) or the converted copy.
+            // SAFETY: the table was chosen for this CPU; both blocks are `lanes x lanes` and inside
+            // their matrices, as asserted above; `from` is either the view (and T its own
+            // accumulator) or the converted copy.
             unsafe { (kernels.transpose)(from, stride, dst[kk * width + j..].as_mut_ptr(), width) };
         }
     }
@@ -230,8 +234,9 @@ fn pack_transposed<T: GemmElement>(
 
 /// A right-hand matrix (a layer's weights, say) packed once for many products.
 ///
-/// It is stored as one slab per tile width of columns, each with all its rows one after the other and the last one
-/// only as wide as needed; blocks along k are runs of rows, so the blocking need not be decided here.
+/// It is stored as one slab per tile width of columns, each with all its rows one after the other
+/// and the last one only as wide as needed; blocks along k are runs of rows, so the blocking need
+/// not be decided here.
 pub(crate) struct PackedB<T: GemmElement> {
     buffer: Buffer,
     pub(super) k: usize,
@@ -253,12 +258,13 @@ impl<T: GemmElement> PackedB<T> {
         let (k, n, group) = (b.rows, b.cols, 4 * kernels.nr());
         let mut buffer = Buffer::default();
         let data = buffer.get::<T::Acc>(k * n.next_multiple_of(kernels.lanes));
-        let threads = driver::threads_for(k * n * 16);
-        let slabs = driver::Shared::new(data.as_mut_ptr());
-        driver::for_each_task(threads, n.div_ceil(group), |s| {
+        let threads = parallel::threads_for(k * n * 16);
+        let slabs = parallel::Shared::new(data.as_mut_ptr());
+        parallel::for_each_task(threads, n.div_ceil(group), |s| {
             let (j, cols) = (s * group, group.min(n - s * group));
             let len = k * cols.next_multiple_of(kernels.lanes);
-            // SAFETY: group `s` starts after `j` whole columns, and the groups of all tasks are disjoint parts of `data`.
+            // SAFETY: group `s` starts after `j` whole columns, and the groups of all tasks are
+            // disjoint parts of `data`.
             let group = unsafe { std::slice::from_raw_parts_mut(slabs.get().add(j * k), len) };
             pack_b(kernels, &b, 0, (0, k), (j, cols), group);
         });
@@ -271,7 +277,8 @@ impl<T: GemmElement> PackedB<T> {
         }
     }
 
-    /// The packed rows `k0..k0 + k` of the slab of columns `j..j + cols`, `j` being a multiple of the tile width.
+    /// The packed rows `k0..k0 + k` of the slab of columns `j..j + cols`, `j` being a multiple of
+    /// the tile width.
     pub(super) fn slab(
         &self,
         kernels: &Kernels<T::Acc>,

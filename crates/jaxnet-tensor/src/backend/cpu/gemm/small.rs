@@ -1,6 +1,8 @@
-//! Matrix-vector products, where each element of the matrix is used once and packing could only lose.
+//! Matrix-vector products, where each element of the matrix is used once and packing could only
+//! lose.
 
-use super::driver::{Job, Part, Rhs, finish};
+use super::block::finish;
+use super::driver::{Job, Part, Rhs};
 use super::element::GemmElement;
 use super::kernel::{Dots, Tile};
 use super::pack::Scratch;
@@ -16,8 +18,8 @@ struct Gemv<E> {
     x_stride: isize,
 }
 
-/// Computes a part of a product with one row or one column, if this is one whose matrix is contiguous one way or the
-/// other; returns whether it was.
+/// Computes a part of a product with one row or one column, if this is one whose matrix is
+/// contiguous one way or the other; returns whether it was.
 pub(super) fn gemv<T: GemmElement>(job: &Job<'_, T>, part: Part, scratch: &mut Scratch) -> bool {
     let Rhs::View(b) = &job.b else { return false };
     if !T::DIRECT || (job.c.rows != 1 && job.c.cols != 1) {
@@ -74,8 +76,8 @@ pub(super) fn gemv<T: GemmElement>(job: &Job<'_, T>, part: Part, scratch: &mut S
             k,
             y: y.as_mut_ptr(),
         };
-        // SAFETY: the table was chosen for this CPU; the part of the matrix is inside its operand, whose terms are
-        // contiguous, and `x` and `y` have `k` and `outputs` elements.
+        // SAFETY: the table was chosen for this CPU; the part of the matrix is inside its operand,
+        // whose terms are contiguous, and `x` and `y` have `k` and `outputs` elements.
         unsafe { (job.kernels.dot_rows)(&dots) };
     } else if g.out_stride == 1 {
         combine(job, &g, y);
@@ -118,8 +120,9 @@ fn combine<T: GemmElement>(job: &Job<'_, T>, g: &Gemv<T::Acc>, y: &mut [T::Acc])
                 tail: y.len() - (nv - 1) * kernels.lanes,
                 accumulate: k0 > 0,
             };
-            // SAFETY: the table was chosen for this CPU; the columns are inside the matrix, whose outputs are
-            // contiguous, `x` has `k` terms from `k0` and `y` as many elements as there are columns.
+            // SAFETY: the table was chosen for this CPU; the columns are inside the matrix, whose
+            // outputs are contiguous, `x` has `k` terms from `k0` and `y` as many elements as there
+            // are columns.
             unsafe { kernels.masked[0][nv - 1](&tile) };
         }
         k0 += k;

@@ -23,8 +23,9 @@ impl Rng {
     }
 }
 
-/// An element type under test. Floats are drawn from small multiples of 1/8, so that all sums of the tests are exact
-/// in `f32` and results can be compared for equality whatever the order of summation.
+/// An element type under test. Floats are drawn from small multiples of 1/8, so that all sums of
+/// the tests are exact in `f32` and results can be compared for equality whatever the order of
+/// summation.
 trait TestElement: GemmElement + PartialEq + Debug {
     fn sample(rng: &mut Rng) -> Self;
     fn zero() -> Self;
@@ -127,7 +128,8 @@ impl<T: TestElement> Stored<T> {
             } else {
                 0
             } as usize;
-        // No slack behind the last element: an overrun is then at least likely to be seen by a sanitizer.
+        // No slack behind the last element: an overrun is then at least likely to be seen by a
+        // sanitizer.
         let len = margin + if r * c == 0 { 0 } else { spread as usize + 1 };
         let data: Vec<T> = (0..len.max(offset)).map(|_| T::sample(rng)).collect();
         Self {
@@ -267,6 +269,16 @@ type_tests! {
 /// Large enough for several blocks along k, several tasks and all threads.
 #[test]
 fn large_products() {
+    // Inside a pool smaller products are shared out, and to more threads than the machine may have.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .unwrap()
+        .install(check_large);
+    check_large();
+}
+
+fn check_large() {
     let mut rng = Rng(7);
     for (shape, la, lb) in [
         ([131, 1100, 200], Layout::RowMajor, Layout::RowMajor),
@@ -274,6 +286,10 @@ fn large_products() {
         ([97, 1024, 140], Layout::RowMajor, Layout::ColMajor),
         ([1500, 50, 20], Layout::RowMajor, Layout::RowMajor),
         ([1, 700, 900], Layout::RowMajor, Layout::RowMajor),
+        ([1, 700, 900], Layout::RowMajor, Layout::ColMajor),
+        ([64, 8192, 1], Layout::RowMajor, Layout::RowMajor),
+        ([40, 8192, 1], Layout::ColMajor, Layout::RowMajor),
+        ([16, 9000, 12], Layout::ColMajor, Layout::RowMajor),
         ([900, 700, 1], Layout::ColMajor, Layout::RowMajor),
     ] {
         check::<f32>(&mut rng, shape, la, lb);
@@ -376,28 +392,38 @@ fn batches() {
 #[test]
 fn threads_do_not_change_results() {
     let mut rng = Rng(5);
-    let (m, k, n) = (150, 700, 210);
-    let mut random = |len| {
-        (0..len)
-            .map(|_| rng.next() as f32 / 1e9 - 2.0)
-            .collect::<Vec<f32>>()
-    };
-    let (a, b) = (random(m * k), random(k * n));
-    let product = |threads| {
-        let mut c = vec![0.0; m * n];
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(|| {
-            let (a, b) = (MatRef::row_major(&a, m, k), MatRef::row_major(&b, k, n));
-            gemm(a, b, MatMut::row_major(&mut c, m, n), false, None);
-        });
-        c
-    };
-    let one = product(1);
-    assert_eq!(one, product(2));
-    assert_eq!(one, product(5));
+    for [m, k, n] in [[150, 700, 210], [1, 3000, 333], [333, 3000, 1]] {
+        let mut random = |len| {
+            (0..len)
+                .map(|_| rng.next() as f32 / 1e9 - 2.0)
+                .collect::<Vec<f32>>()
+        };
+        let (a, b) = (random(m * k), random(k * n));
+        let product = |threads, transposed| {
+            let mut c = vec![0.0; m * n];
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let (a, b) = if transposed {
+                    (
+                        MatRef::row_major(&a, k, m).t(),
+                        MatRef::row_major(&b, n, k).t(),
+                    )
+                } else {
+                    (MatRef::row_major(&a, m, k), MatRef::row_major(&b, k, n))
+                };
+                gemm(a, b, MatMut::row_major(&mut c, m, n), false, None);
+            });
+            c
+        };
+        for transposed in [false, true] {
+            let one = product(1, transposed);
+            assert_eq!(one, product(2, transposed));
+            assert_eq!(one, product(5, transposed));
+        }
+    }
 }
 
 /// An epilogue may itself multiply, on the same thread.

@@ -1,12 +1,14 @@
-//! Matrix operands: a slice, a shape and strides, checked against each other once so that the kernels can use pointers.
+//! Matrix operands: a slice, a shape and strides, checked against each other once so that the
+//! kernels can use pointers.
 
 use std::marker::PhantomData;
 
 /// A read-only matrix with arbitrary strides, or a batch of such matrices that all have one shape.
 ///
-/// A transpose is a matrix with its strides swapped, a broadcast one with a stride of zero; neither copies anything.
-/// The batch has two axes because that is what attention needs (batch and head, of which either can lie between the
-/// rows in memory); matrices are numbered with the second axis running fastest.
+/// A transpose is a matrix with its strides swapped, a broadcast one with a stride of zero; neither
+/// copies anything. The batch has two axes because that is what attention needs (batch and head, of
+/// which either can lie between the rows in memory); matrices are numbered with the second axis
+/// running fastest.
 pub(crate) struct MatRef<'a, T> {
     pub(super) ptr: *const T,
     pub(super) rows: usize,
@@ -32,7 +34,8 @@ unsafe impl<T: Sync> Send for MatRef<'_, T> {}
 unsafe impl<T: Sync> Sync for MatRef<'_, T> {}
 
 impl<'a, T> MatRef<'a, T> {
-    /// Views `data`, whose element `offset + i * row_stride + j * col_stride` is the matrix's element `(i, j)`.
+    /// Views `data`, whose element `offset + i * row_stride + j * col_stride` is the matrix's
+    /// element `(i, j)`.
     ///
     /// # Panics
     ///
@@ -85,8 +88,8 @@ impl<'a, T> MatRef<'a, T> {
             ptr: data.as_ptr().wrapping_add(offset),
             rows,
             cols,
-            // An axis of length one is contiguous whatever its stride says; stating that here keeps such operands on
-            // the fast paths.
+            // An axis of length one is contiguous whatever its stride says; stating that here keeps
+            // such operands on the fast paths.
             row_stride: if rows <= 1 { 1 } else { row_stride },
             col_stride: if cols <= 1 { 1 } else { col_stride },
             batch,
@@ -167,7 +170,8 @@ pub(crate) struct MatMut<'a, T> {
 
 // SAFETY: a view is an exclusive borrow of a slice in all but its representation.
 unsafe impl<T: Send> Send for MatMut<'_, T> {}
-// SAFETY: threads that share a view can only get at raw pointers; the driver gives each of them other rows or columns.
+// SAFETY: threads that share a view can only get at raw pointers; the driver gives each of them
+// other rows or columns.
 unsafe impl<T: Send> Sync for MatMut<'_, T> {}
 
 impl<'a, T> MatMut<'a, T> {
@@ -194,8 +198,8 @@ impl<'a, T> MatMut<'a, T> {
     ///
     /// # Panics
     ///
-    /// If any element lies outside `data` or belongs to two rows. The matrices may follow one another or alternate row
-    /// by row.
+    /// If any element lies outside `data` or belongs to two rows. The matrices may follow one
+    /// another or alternate row by row.
     pub(crate) fn batched(
         data: &'a mut [T],
         offset: usize,

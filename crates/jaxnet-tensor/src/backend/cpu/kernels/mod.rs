@@ -5,6 +5,7 @@ mod dot;
 mod elementwise;
 mod index;
 mod numeric;
+mod parallel;
 mod random;
 mod reduce;
 mod shape;

@@ -9,10 +9,10 @@ pub(super) mod strided;
 mod tests;
 
 use bytemuck::Pod;
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
-use self::strided::{PARALLEL, copy, copy_run};
+use self::strided::{copy, copy_run};
+use super::parallel::{PARALLEL, in_parts};
 use super::{Input, Output};
 use crate::dtype::Element;
 use crate::primitive::ShapeOp;
@@ -105,9 +105,8 @@ fn concatenate<W: Pod + Send + Sync>(inputs: &[Input<'_>], axis: usize, output: 
         }
         return;
     }
-    let rows_at_once = (PARALLEL / row).max(1);
-    let fill = |(i, rows): (usize, &mut [W])| {
-        let (first, mut at) = (i * rows_at_once, 0);
+    in_parts(output, (PARALLEL / row).max(1) * row, &|first, rows| {
+        let (first, mut at) = (first / row, 0);
         // Operand by operand, so that the width of the pieces is constant in the inner loop.
         for &(input, width) in &pieces {
             let input = &input[first * width..];
@@ -120,12 +119,7 @@ fn concatenate<W: Pod + Send + Sync>(inputs: &[Input<'_>], axis: usize, output: 
             }
             at += width;
         }
-    };
-    if output.len() < PARALLEL {
-        output.chunks_mut(rows_at_once * row).enumerate().for_each(fill);
-    } else {
-        output.par_chunks_mut(rows_at_once * row).enumerate().for_each(fill);
-    }
+    });
 }
 
 fn iota<T: Element>(shape: &Shape, axis: usize, output: &mut [T]) {
@@ -141,11 +135,6 @@ fn iota<T: Element>(shape: &Shape, axis: usize, output: &mut [T]) {
     };
     // Along the first axis each count is needed once; further on the first period is copied.
     let (first, rest) = output.split_at_mut(period);
-    let indices = (PARALLEL / inner).max(1);
-    if period < PARALLEL {
-        count(0, first);
-    } else {
-        first.par_chunks_mut(indices * inner).enumerate().for_each(|(i, part)| count(i * indices, part));
-    }
+    in_parts(first, (PARALLEL / inner).max(1) * inner, &|start, part| count(start / inner, part));
     copy(first, 0, &[rest.len() / period, period], &[0, 1], rest);
 }

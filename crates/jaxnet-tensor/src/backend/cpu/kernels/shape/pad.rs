@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::strided::{PARALLEL, copy_run};
+use super::super::parallel::{PARALLEL, join};
+use super::strided::copy_run;
 use crate::shape::Shape;
 
 /// An axis and its padding.
@@ -66,10 +67,9 @@ pub(super) fn pad<W: Copy + Send + Sync>(src: &[W], axes: &[PadAxis], value: W, 
     let half = first.out / 2;
     let (left, right) = dst.split_at_mut(dst.len() / first.out * half);
     let part = |axis: PadAxis| -> SmallVec<[PadAxis; 6]> { [axis].iter().chain(rest).copied().collect() };
-    rayon::join(
-        || pad(src, &part(PadAxis { out: half, ..*first }), value, left),
-        || pad(src, &part(PadAxis { out: first.out - half, low: first.low - half as i64, ..*first }), value, right),
-    );
+    join(&mut || pad(src, &part(PadAxis { out: half, ..*first }), value, left), &mut || {
+        pad(src, &part(PadAxis { out: first.out - half, low: first.low - half as i64, ..*first }), value, right)
+    });
 }
 
 fn block<W: Copy>(src: &[W], offset: usize, axes: &[PadAxis], value: W, dst: &mut [W]) {

@@ -3,9 +3,7 @@
 
 use smallvec::SmallVec;
 
-/// From how many elements on a kernel of this family splits its work among threads: below, waking
-/// them costs more than they save.
-pub(in super::super) const PARALLEL: usize = 1 << 16;
+use super::super::parallel::{PARALLEL, join};
 
 /// An axis of the result: how many elements it has, and how far apart they are in the operand.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,10 +68,9 @@ fn divide<W: Copy + Send + Sync>(src: &[W], offset: isize, axes: &[Axis], dst: &
     let half = if half < first.size { half } else { first.size / 2 };
     let (left, right) = dst.split_at_mut(dst.len() / first.size * half);
     let part = |size| -> Axes { std::iter::once(Axis { size, ..*first }).chain(rest.iter().copied()).collect() };
-    rayon::join(
-        || divide(src, offset, &part(half), left, grain),
-        || divide(src, offset + half as isize * first.stride, &part(first.size - half), right, grain),
-    );
+    join(&mut || divide(src, offset, &part(half), left, grain), &mut || {
+        divide(src, offset + half as isize * first.stride, &part(first.size - half), right, grain)
+    });
 }
 
 /// One thread's part.

@@ -1,0 +1,228 @@
+//! `jit`: tracing a function once, and running the compiled program from then on.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jaxnet_tensor::primitive::Control;
+use jaxnet_tensor::program::{self, stage::stage};
+use jaxnet_tensor::trace::{bind, is_staging};
+use jaxnet_tensor::{Aval, Error, OrRaise, Program, Result, Structure, Tensor, Tree, tree, try_catch};
+
+use crate::function::{Function, on_leaves};
+
+/// Compiles a function.
+///
+/// At the first call with arguments of some structure, shapes and dtypes, the function runs once on
+/// traced values; what it does with them becomes a program, which the device compiles. Later calls run
+/// the compiled program only: Rust code with other effects (printing, counting) runs while tracing. The
+/// log (target `jaxnet::jit`) says when and why a function is traced again.
+///
+/// An argument is moved into the call: memory of leaves that nobody else holds is used again for the
+/// results.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_autograd::jit;
+/// use jaxnet_tensor::{tensor, Tensor};
+///
+/// let scale = tensor![2.0];
+/// let f = jit(|x: Tensor| (x * &scale).sum());
+/// assert_eq!(f.call(tensor![1.0, 2.0]).item::<f32>(), 6.0);
+/// ```
+pub fn jit<A: Tree, F: Function<A>>(f: F) -> Jit<F, A>
+where
+    F::Output: Tree,
+{
+    Jit { f, entries: Mutex::default(), argument: PhantomData }
+}
+
+/// A compiled function, made by [`jit`].
+pub struct Jit<F, A> {
+    f: F,
+    entries: Mutex<Entries>,
+    argument: PhantomData<fn(A)>,
+}
+
+#[derive(Default)]
+struct Entries {
+    map: HashMap<Signature, Arc<Entry>>,
+    last: Option<Signature>,
+}
+
+/// What a function is traced for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Signature {
+    structure: Structure,
+    avals: Vec<Aval>,
+}
+
+struct Entry {
+    program: Program,
+    captured: Vec<Tensor>,
+    out: Structure,
+}
+
+impl<A: Tree, F: Function<A>> Jit<F, A>
+where
+    F::Output: Tree,
+{
+    /// Calls the function.
+    ///
+    /// # Panics
+    ///
+    /// If tracing it or running it fails; see [`try_call`](Self::try_call).
+    #[track_caller]
+    pub fn call(&self, argument: A) -> F::Output {
+        self.run_compiled(argument, false).or_raise()
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    ///
+    /// When an operation is wrong while tracing, or the device fails. (Under `panic = "abort"` mistakes
+    /// while tracing end the process instead.)
+    pub fn try_call(&self, argument: A) -> Result<F::Output> {
+        try_catch(|| self.run_compiled(argument, false))?
+    }
+
+    /// Calls the function with an argument whose memory must be used again.
+    ///
+    /// # Errors
+    ///
+    /// Also when somebody else still holds a leaf of the argument, which is named.
+    pub fn call_strict(&self, argument: A) -> Result<F::Output> {
+        try_catch(|| self.run_compiled(argument, true))?
+    }
+
+    /// The traced program for such an argument. It takes captured tensors first.
+    #[track_caller]
+    pub fn program(&self, argument: &A) -> Program {
+        let (leaves, structure) = tree::flatten(argument);
+        self.entry(structure, &leaves).or_raise().program.clone()
+    }
+
+    /// How often the function has been traced.
+    pub fn trace_count(&self) -> usize {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).map.len()
+    }
+
+    fn run_compiled(&self, argument: A, strict: bool) -> Result<F::Output> {
+        let (leaves, structure) = tree::flatten(&argument);
+        drop(argument);
+        let entry = self.entry(structure.clone(), &leaves)?;
+        let traced = is_staging() || leaves.iter().chain(&entry.captured).any(Tensor::is_traced);
+        if strict {
+            check_donated(&structure, &leaves, traced)?;
+        }
+        // Leaves are moved, so that those which nobody else holds can be overwritten.
+        let inputs: Vec<Tensor> = entry.captured.iter().cloned().chain(leaves).collect();
+        let results = if traced {
+            let call = Control::Call { name: "jit".into(), program: entry.program.clone() };
+            bind(&call.into(), &inputs)?.into_vec()
+        } else {
+            program::run(&entry.program, inputs)?
+        };
+        tree::unflatten(&entry.out, results)
+    }
+
+    fn entry(&self, structure: Structure, leaves: &[Tensor]) -> Result<Arc<Entry>> {
+        let avals = leaves.iter().map(|leaf| leaf.aval().clone()).collect();
+        let signature = Signature { structure, avals };
+        {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(entry) = entries.map.get(&signature) {
+                return Ok(entry.clone());
+            }
+            log_cause::<F>(entries.last.as_ref(), &signature);
+        }
+        // Not under the lock, since the function may call itself.
+        let mut out = None;
+        let staged =
+            stage(&signature.avals, |values| on_leaves(&self.f, &signature.structure, &mut out, values))?;
+        let out = out.expect("the function has run");
+        let entry = Arc::new(Entry { program: staged.program, captured: staged.captured, out });
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.last = Some(signature.clone());
+        Ok(entries.map.entry(signature).or_insert(entry).clone())
+    }
+}
+
+fn check_donated(structure: &Structure, leaves: &[Tensor], traced: bool) -> Result<()> {
+    if traced {
+        return Ok(());
+    }
+    for (leaf, path) in leaves.iter().zip(structure.paths()) {
+        if leaf.is_shared() {
+            return Err(Error::invalid(
+                "call_strict",
+                format!("`{path}` ({}) is still held elsewhere, so its memory cannot be used again", leaf.aval()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn log_cause<F>(last: Option<&Signature>, now: &Signature) {
+    if !log::log_enabled!(target: "jaxnet::jit", log::Level::Info) {
+        return;
+    }
+    let name = std::any::type_name::<F>();
+    let cause = match last {
+        None => "first call".to_string(),
+        Some(last) if last.structure != now.structure => {
+            format!("the argument has another structure: {:?}, not {:?}", now.structure, last.structure)
+        }
+        Some(last) => {
+            let changed = last.avals.iter().zip(&now.avals).zip(now.structure.paths());
+            changed
+                .filter(|((last, now), _)| last != now)
+                .map(|((last, now), path)| format!("`{path}` was {last}, is {now}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
+    };
+    log::info!(target: "jaxnet::jit", "tracing {name}: {cause}");
+}
+
+impl<A: Tree, F: Function<A>> Function<A> for Jit<F, A>
+where
+    F::Output: Tree,
+{
+    type Output = F::Output;
+
+    #[track_caller]
+    fn run(&self, argument: A) -> F::Output {
+        self.call(argument)
+    }
+}
+
+/// What the function would return, without computing it: a tree whose tensors have shapes and dtypes,
+/// but no values. Only the shapes and dtypes of the argument matter.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_autograd::eval_shape;
+/// use jaxnet_tensor::Tensor;
+///
+/// let y = eval_shape(|x: Tensor| x.matmul(x.t()), &Tensor::zeros([3, 4]));
+/// assert_eq!(y.shape().dims(), [3, 3]);
+/// ```
+#[track_caller]
+pub fn eval_shape<A: Tree, F: Function<A>>(f: F, argument: &A) -> F::Output
+where
+    F::Output: Tree,
+{
+    let (leaves, structure) = tree::flatten(argument);
+    let avals: Vec<Aval> = leaves.iter().map(|leaf| leaf.aval().clone()).collect();
+    let mut result = None;
+    let run = |values: &[Tensor]| {
+        result = Some(f.run(tree::unflatten(&structure, values.to_vec())?));
+        Ok(Vec::new())
+    };
+    stage(&avals, run).or_raise();
+    result.expect("the function has run")
+}

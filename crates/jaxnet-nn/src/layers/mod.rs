@@ -1,0 +1,5 @@
+//! Layers: one file a family.
+
+mod dense;
+
+pub use dense::Dense;
