@@ -230,9 +230,7 @@ pub fn lecun_uniform() -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync +
 /// When it makes a parameter of less than two axes.
 pub fn orthogonal(scale: f64) -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync + 'static {
     move |key: Key, shape: &Shape| {
-        let [others @ .., columns] = shape.dims() else {
-            raise(Error::invalid("orthogonal", "a scalar is no matrix"))
-        };
+        let [others @ .., columns] = shape.dims() else { raise(Error::invalid("orthogonal", "a scalar is no matrix")) };
         if others.is_empty() {
             raise(Error::invalid("orthogonal", format!("makes matrices; shape {shape} has one axis")));
         }

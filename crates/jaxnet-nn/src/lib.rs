@@ -7,6 +7,7 @@ mod layers;
 mod module;
 mod parametrized;
 mod params;
+mod save;
 mod scope;
 mod sequential;
 
@@ -15,6 +16,7 @@ pub use layers::*;
 pub use module::{Module, Reuse, Shaped};
 pub use parametrized::{Parameter, Parametrized, parametrized};
 pub use params::{Params, Vars};
+pub use save::{load, load_like, save};
 pub use scope::{Bound, Mode, ModuleId, Scope};
 pub use sequential::Sequential;
 
@@ -29,7 +31,8 @@ pub mod prelude {
     };
     pub use crate::layers::*;
     pub use crate::{
-        Mode, Module, Parameter, Parametrized, Params, Scope, Sequential, Vars, parametrized, sequential,
+        Mode, Module, Parameter, Parametrized, Params, Scope, Sequential, Vars, load, load_like, parametrized, save,
+        sequential,
     };
     pub use jaxnet_autograd::{
         checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,

@@ -224,7 +224,8 @@ impl Run {
 /// The child of what was given for the parent.
 fn given_child(parent: Option<&Node>, base: &str, occurrence: usize) -> Option<Node> {
     let parent = parent?;
-    let numbered = || parent.child(&format!("{base}_{occurrence}")).or_else(|| parent.child(&format!("{base}{occurrence}")));
+    let numbered =
+        || parent.child(&format!("{base}_{occurrence}")).or_else(|| parent.child(&format!("{base}{occurrence}")));
     let found = if occurrence == 0 { parent.child(base).or_else(numbered) } else { numbered() };
     found.cloned()
 }
@@ -707,7 +708,10 @@ impl Scope<'_> {
         let example = unwrap(tree::unflatten::<X>(&structure, leaves.iter().map(take).collect()));
         let bound = self.bind(module, &example);
         if !bound.vars.state.is_empty() {
-            raise(Error::tree(self.path(), "a module with state cannot be mapped over a batch; its state would differ"));
+            raise(Error::tree(
+                self.path(),
+                "a module with state cannot be mapped over a batch; its state would differ",
+            ));
         }
         let keys = self.key_for_steps().map(|key| key.split_batch(size));
         let batch = unwrap(tree::unflatten::<X>(&structure, leaves));

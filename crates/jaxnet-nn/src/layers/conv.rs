@@ -123,8 +123,7 @@ impl Module<Tensor> for Conv {
             )
         }
         let rank = self.windows.size.len();
-        let shape: Shape =
-            self.windows.size.iter().copied().chain([channels / groups, self.out_channels]).collect();
+        let shape: Shape = self.windows.size.iter().copied().chain([channels / groups, self.out_channels]).collect();
         let kernel = cx.param("kernel", shape, self.kernel_init.clone());
         let y = convolve(x, &kernel, &self.parameters(rank, layout.padding), &layout.batch);
         match &self.bias_init {

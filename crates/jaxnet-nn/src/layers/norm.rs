@@ -152,15 +152,17 @@ impl Module<Tensor> for BatchNorm {
         let (mean, variance) = match self.momentum {
             None => batch(),
             Some(momentum) => {
-                let (old_mean, old_var) = (
-                    cx.state("mean", || Tensor::zeros(&stay)),
-                    cx.state("var", || Tensor::ones(&stay)),
-                );
+                let (old_mean, old_var) =
+                    (cx.state("mean", || Tensor::zeros(&stay)), cx.state("var", || Tensor::ones(&stay)));
                 for (name, found) in [("mean", &old_mean), ("var", &old_var)] {
                     if *found.shape() != stay {
                         cx.fail(
                             "BatchNorm",
-                            format!("the running `{name}` has shape {}, the input {} needs {stay}", found.shape(), x.aval()),
+                            format!(
+                                "the running `{name}` has shape {}, the input {} needs {stay}",
+                                found.shape(),
+                                x.aval()
+                            ),
                         )
                     }
                 }

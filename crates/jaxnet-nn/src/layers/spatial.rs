@@ -81,10 +81,9 @@ impl Windows {
             Padding::Explicit(padding) if padding.len() == rank => {
                 padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect()
             }
-            Padding::Explicit(padding) => fail(format!(
-                "padding {padding:?} must have one pair for each spatial axis of windows {:?}",
-                self.size
-            )),
+            Padding::Explicit(padding) => {
+                fail(format!("padding {padding:?} must have one pair for each spatial axis of windows {:?}", self.size))
+            }
         };
         for axis in 0..rank {
             let padded = spatial[axis] as i64 + padding[axis].0 + padding[axis].1;
@@ -93,7 +92,11 @@ impl Windows {
                     "windows {:?}{} do not fit into spatial axes {spatial:?} (padding {padding:?}); use \
                      `.padding(Padding::Same)` or smaller windows",
                     self.size,
-                    if self.dilation.iter().any(|&by| by != 1) { format!(" (dilation {:?})", self.dilation) } else { String::new() },
+                    if self.dilation.iter().any(|&by| by != 1) {
+                        format!(" (dilation {:?})", self.dilation)
+                    } else {
+                        String::new()
+                    },
                 ))
             }
         }
