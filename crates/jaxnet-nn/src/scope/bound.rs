@@ -44,14 +44,14 @@ impl Scope<'_> {
             read.into_iter().map(value).collect()
         };
         let run = &*self.run;
-        let value = |at: usize, _: &Place| values.get(&at).cloned();
+        let value = |at: usize| values.get(&at).cloned();
         let vars = Vars {
-            params: Params(run.export(place, &value)),
-            state: Params(run.export(place, &|_, place| place.state.clone())),
+            params: Params(run.params(place, &value)),
+            state: Params(run.state(place)),
         };
         // Parameters that are stored elsewhere, as the modules are first used there.
         let elsewhere = run.by_module.iter().filter(|&(_, &at)| !run.is_within(at, place) && !run.is_within(place, at));
-        let reuse = elsewhere.map(|(id, &at)| (*id, run.export(at, &value))).filter(|(_, node)| !node.is_empty());
+        let reuse = elsewhere.map(|(id, &at)| (*id, run.params(at, &value))).filter(|(_, node)| !node.is_empty());
         Bound { module: module.clone(), vars, reuse: reuse.collect(), training: run.training, place }
     }
 

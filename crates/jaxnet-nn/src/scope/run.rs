@@ -76,17 +76,20 @@ impl Outcome {
     }
 
     pub fn params(&self) -> Params {
-        Params(self.0.export(0, &|_, place| place.value.clone()))
+        Params(self.params_at(0))
+    }
+
+    fn params_at(&self, place: usize) -> Node {
+        self.0.params(place, &|at| self.0.places[at].value.clone())
     }
 
     pub fn state(&self) -> Params {
-        Params(self.0.export(0, &|_, place| place.state.clone()))
+        Params(self.0.state(0))
     }
 
     /// Where each module's parameters are.
     pub fn modules(&self) -> HashMap<ModuleId, Node> {
-        let value = |_: usize, place: &Place| place.value.clone();
-        self.0.by_module.iter().map(|(id, &place)| (*id, self.0.export(place, &value))).collect()
+        self.0.by_module.iter().map(|(id, &place)| (*id, self.params_at(place))).collect()
     }
 }
 
@@ -131,21 +134,30 @@ pub(crate) fn run<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M:
 }
 
 impl Run {
-    /// The tree of parameters or of state below a place. Variables of the other kind are left out; modules
-    /// without any are kept, where they show the structure.
-    pub(super) fn export(&self, at: usize, leaf: &dyn Fn(usize, &Place) -> Option<Node>) -> Node {
-        let place = &self.places[at];
-        if let Some(value) = leaf(at, place) {
+    /// The tree of parameters below a place, for those values that there are. Modules without any are kept,
+    /// where they show the structure.
+    pub(super) fn params(&self, at: usize, value: &dyn Fn(usize) -> Option<Node>) -> Node {
+        if let Some(value) = value(at) {
             return value;
         }
-        let is_variable = |place: &Place| place.value.is_some() || place.state.is_some();
-        let children = place.children.iter().filter_map(|&child| {
-            let node = self.export(child, leaf);
+        let children = self.places[at].children.iter().filter_map(|&child| {
+            let node = self.params(child, value);
             let here = &self.places[child];
-            let other = is_variable(here) && node.is_empty() && leaf(child, here).is_none();
-            (!other).then(|| (self.name(child), node))
+            let is_variable = here.value.is_some() || here.state.is_some();
+            let left_out = is_variable && node.is_empty() && value(child).is_none();
+            (!left_out).then(|| (self.name(child), node))
         });
         Node::Branch(children.collect())
+    }
+
+    /// The tree of state below a place, without modules that have none.
+    pub(super) fn state(&self, at: usize) -> Node {
+        if let Some(state) = &self.places[at].state {
+            return state.clone();
+        }
+        let children = self.places[at].children.iter().map(|&child| (child, self.state(child)));
+        let has_state = |(child, node): &(usize, Node)| !node.is_empty() || self.places[*child].state.is_some();
+        Node::Branch(children.filter(has_state).map(|(child, node)| (self.name(child), node)).collect())
     }
 
     /// Whether a place is another or below it.
