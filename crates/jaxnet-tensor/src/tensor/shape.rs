@@ -21,6 +21,13 @@ impl<const N: usize> IntoSizes for [isize; N] {
     }
 }
 
+/// What number literals are when nothing says otherwise, as in `[2, -1]`.
+impl<const N: usize> IntoSizes for [i32; N] {
+    fn into_sizes(self) -> SmallVec<[isize; 6]> {
+        self.iter().map(|&size| size as isize).collect()
+    }
+}
+
 impl<const N: usize> IntoSizes for [usize; N] {
     fn into_sizes(self) -> SmallVec<[isize; 6]> {
         self.iter().map(|&size| size as isize).collect()
