@@ -13,7 +13,7 @@ mod sort;
 mod window;
 
 use jaxnet_tensor::trace::{Tensors, bind};
-use jaxnet_tensor::{Aval, Error, Primitive, Result, Tensor};
+use jaxnet_tensor::{Aval, DType, Dims, Error, Literal, Primitive, Result, Tensor};
 use smallvec::{SmallVec, smallvec};
 
 use crate::batch::move_batch;
@@ -133,6 +133,15 @@ fn is_linear(operand: &Operand<Aval>) -> bool {
     matches!(operand, Operand::Linear(_))
 }
 
+/// The operands, if all of them are known.
+fn known(operands: &[Operand<Aval>]) -> Option<Vec<Tensor>> {
+    let known = |operand: &Operand<Aval>| match operand {
+        Operand::Known(tensor) => Some(tensor.clone()),
+        Operand::Linear(_) => None,
+    };
+    operands.iter().map(known).collect()
+}
+
 /// The aval of an operand.
 fn aval_of(operand: &Operand<Aval>) -> &Aval {
     match operand {
@@ -144,4 +153,31 @@ fn aval_of(operand: &Operand<Aval>) -> &Aval {
 /// All operands with the batch in front; those that are shared are repeated.
 fn all_in_front(size: usize, inputs: &[Tensor], axes: &[Option<usize>]) -> Result<Vec<Tensor>> {
     inputs.iter().zip(axes).map(|(input, axis)| move_batch(input, size, *axis, 0)).collect()
+}
+
+/// A scalar constant of this dtype, which takes part in elementwise operations beside other shapes.
+fn scalar(dtype: DType, value: i64) -> Tensor {
+    Tensor::from(Literal::new(value, dtype))
+}
+
+/// A list with one more entry, for a new axis in front.
+fn in_front(first: usize, rest: &[usize]) -> Dims {
+    std::iter::once(first).chain(rest.iter().copied()).collect()
+}
+
+/// What axes are called once there is a new one in front.
+fn after_front(axes: &[usize]) -> Dims {
+    axes.iter().map(|axis| axis + 1).collect()
+}
+
+/// The axis along which the batch lies in the first operand that has one: where others may be brought
+/// so that this one need not move.
+fn first_batch(axes: &[Option<usize>]) -> usize {
+    axes.iter().flatten().copied().next().expect("at least one operand is batched")
+}
+
+/// The number of places between the first and the last of `size` elements that are `by` apart, both
+/// counted.
+fn dilated(size: usize, by: usize) -> i64 {
+    size.saturating_sub(1) as i64 * by as i64 + (size > 0) as i64
 }

@@ -21,7 +21,7 @@ impl<const N: usize> IntoSizes for [isize; N] {
     }
 }
 
-/// What number literals are when nothing says otherwise, as in `[2, -1]`.
+/// For literals, which are i32 where nothing tells them to be anything else.
 impl<const N: usize> IntoSizes for [i32; N] {
     fn into_sizes(self) -> SmallVec<[isize; 6]> {
         self.iter().map(|&size| size as isize).collect()
