@@ -223,6 +223,22 @@ impl Simplifier {
                 _ => Ok(None),
             },
             ShapeOp::Transpose { permutation } => match inner {
+                // A product with its free axes exchanged is the product of the exchanged operands.
+                Some((Primitive::Dot(dot), operands)) => {
+                    let batch = dot.lhs_batch.len();
+                    let lhs_free = self.aval(&operands[0]).rank() - batch - dot.lhs_contracting.len();
+                    let exchanged = (0..batch).chain(batch + lhs_free..from.rank()).chain(batch..batch + lhs_free);
+                    if !permutation.iter().copied().eq(exchanged) {
+                        return Ok(None);
+                    }
+                    let dot = DotGeneral {
+                        lhs_contracting: dot.rhs_contracting,
+                        rhs_contracting: dot.lhs_contracting,
+                        lhs_batch: dot.rhs_batch,
+                        rhs_batch: dot.lhs_batch,
+                    };
+                    self.add1(dot, operands.into_iter().rev().collect()).map(Some)
+                }
                 Some((Primitive::Shape(ShapeOp::Transpose { permutation: first }), inner)) => {
                     let permutation = permutation.iter().map(|&axis| first[axis]).collect();
                     self.add1(ShapeOp::Transpose { permutation }, inner).map(Some)

@@ -58,7 +58,11 @@ fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N
     let first = operands[0].aval();
     let agrees = |x: &Tensor| x.aval() == first || x.literal().is_some_and(|literal| literal.dtype == first.dtype);
     if operands.iter().all(agrees) {
-        return Ok(operands);
+        let strong = !operands.iter().all(Tensor::is_weak);
+        return Ok(operands.map(|x| match x.literal() {
+            Some(literal) if strong => Tensor::from(Literal { weak: false, ..*literal }),
+            _ => x,
+        }));
     }
     let (dtype, weak) = operands
         .iter()
@@ -95,7 +99,7 @@ fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N
 fn convert_keeping(x: &Tensor, dtype: DType, weak: bool) -> Result<Tensor> {
     match x.literal() {
         Some(literal) if !matches!((literal.value, dtype.is_integer()), (Scalar::Float(_), true)) => {
-            Ok(Tensor::from(Literal { value: literal.value, dtype, weak: weak && literal.weak }))
+            Ok(Tensor::from(Literal { value: literal.value, dtype, weak }))
         }
         _ => lax::convert(x, dtype),
     }
