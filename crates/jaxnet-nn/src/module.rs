@@ -42,6 +42,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
     type Output: Tree;
 
     /// Runs the module.
+    #[track_caller]
     fn forward(&self, cx: &mut Scope<'_>, x: &X) -> Self::Output;
 
     /// Which module it is; `None` for plain functions, which have no parameters.
@@ -159,7 +160,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
 
     /// This module together with inputs of the shapes that its parameters are made for.
     fn shaped(&self, x: &X) -> Shaped<Self, X> {
-        Shaped { module: self.clone(), leaves: tree::flatten(x) , marker: std::marker::PhantomData }
+        Shaped { module: self.clone(), leaves: tree::flatten(x), marker: std::marker::PhantomData }
     }
 
     /// The parameters of this module, all found among those that are given for other modules: for the module
@@ -235,8 +236,7 @@ fn parts<X: Tree, M: Module<X>>(module: &M, params: &Params, x: &X) -> Result<Ha
     let mut modules = HashMap::new();
     try_catch(|| {
         abstractly(x, |x| {
-            let given =
-                Given { params: Some(params.clone()), key: Some(Key::new(0)), ..Given::default() };
+            let given = Given { params: Some(params.clone()), key: Some(Key::new(0)), ..Given::default() };
             modules = run(module, &x, given).1.modules;
         });
     })

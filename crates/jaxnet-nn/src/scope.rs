@@ -123,6 +123,7 @@ pub(crate) struct Outcome {
 }
 
 /// Runs a module.
+#[track_caller]
 pub(crate) fn run<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Output, Outcome) {
     struct Restore(u64);
     impl Drop for Restore {
@@ -223,7 +224,8 @@ impl Run {
 /// The child of what was given for the parent.
 fn given_child(parent: Option<&Node>, base: &str, occurrence: usize) -> Option<Node> {
     let parent = parent?;
-    let numbered = || parent.child(&format!("{base}_{occurrence}")).or_else(|| parent.child(&format!("{base}{occurrence}")));
+    let numbered =
+        || parent.child(&format!("{base}_{occurrence}")).or_else(|| parent.child(&format!("{base}{occurrence}")));
     let found = if occurrence == 0 { parent.child(base).or_else(numbered) } else { numbered() };
     found.cloned()
 }
@@ -258,6 +260,14 @@ impl<'r> Scope<'r> {
     /// Where the module is in the tree of the whole.
     pub fn path(&self) -> String {
         self.run.path(self.place)
+    }
+
+    /// An error of a layer of this kind, which says where in the tree it is.
+    #[track_caller]
+    pub(crate) fn fail(&self, kind: &str, message: impl Into<String>) -> ! {
+        let path = self.path();
+        let op = if path.is_empty() { kind.to_string() } else { format!("{kind} (`{path}`)") };
+        raise(Error::invalid(op, message))
     }
 
     /// Runs a module inside. The first use gives it its place in the tree; later uses share it.
@@ -698,7 +708,10 @@ impl Scope<'_> {
         let example = unwrap(tree::unflatten::<X>(&structure, leaves.iter().map(take).collect()));
         let bound = self.bind(module, &example);
         if !bound.vars.state.is_empty() {
-            raise(Error::tree(self.path(), "a module with state cannot be mapped over a batch; its state would differ"));
+            raise(Error::tree(
+                self.path(),
+                "a module with state cannot be mapped over a batch; its state would differ",
+            ));
         }
         let keys = self.key_for_steps().map(|key| key.split_batch(size));
         let batch = unwrap(tree::unflatten::<X>(&structure, leaves));

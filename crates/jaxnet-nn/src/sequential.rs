@@ -49,9 +49,7 @@ impl<X: Tree + 'static, Y: Tree + 'static> Sequential<X, Y> {
 impl<M: Module<Tensor, Output = Tensor>> FromIterator<M> for Sequential<Tensor, Tensor> {
     fn from_iter<I: IntoIterator<Item = M>>(modules: I) -> Self {
         let modules: Vec<M> = modules.into_iter().collect();
-        let run = move |cx: &mut Scope<'_>, x: &Tensor| {
-            modules.iter().fold(x.clone(), |x, module| cx.call(module, &x))
-        };
+        let run = move |cx: &mut Scope<'_>, x: &Tensor| modules.iter().fold(x.clone(), |x, module| cx.call(module, &x));
         Sequential { id: ModuleId::new(), run: Arc::new(run) }
     }
 }
