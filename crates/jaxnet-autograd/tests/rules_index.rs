@@ -317,7 +317,7 @@ fn derivatives_of_batches() {
     check(&updates, &[x.clone(), starts.clone(), numbers.tensor([3, 2])]);
     // The gradient of each example, and its batch.
     let f = |(x, start): (Tensor, Tensor)| {
-        grad(|x: Tensor| lax::dynamic_slice(&x.powi(3), &[start.clone()], 2_usize).unwrap().sum())(x)
+        grad(|x: Tensor| lax::dynamic_slice(&x.powi(3), std::slice::from_ref(&start), 2_usize).unwrap().sum())(x)
     };
     let batch = vmap(f)((x.clone(), starts.clone()));
     let looped: Vec<Tensor> = (0..3)

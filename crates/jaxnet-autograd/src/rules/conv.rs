@@ -4,7 +4,7 @@
 use jaxnet_tensor::primitive::{ConvDims, ConvGeneralDilated};
 use jaxnet_tensor::{Aval, Dims, Primitive, Result, Shape, Tensor, lax};
 
-use super::{Batches, Cotangents, batched, not_linear};
+use super::{Batches, Cotangents, batched, dilated, not_linear};
 use crate::batch::move_batch;
 use crate::linear::Operand;
 
@@ -18,12 +18,6 @@ pub(super) fn transpose(op: &ConvGeneralDilated, ct: &Tensor, inputs: &[Operand<
         [Operand::Known(x), Operand::Linear(kernel)] => Ok(vec![None, Some(of_rhs(op, ct, x, kernel)?)]),
         _ => Err(not_linear(&op.clone().into())),
     }
-}
-
-/// The number of places between the first and the last of `size` elements that are `by` apart, both
-/// counted.
-fn dilated(size: usize, by: usize) -> i64 {
-    size.saturating_sub(1) as i64 * by as i64 + (size > 0) as i64
 }
 
 /// The spatial sizes, after dilation, of an input, a kernel and a result.

@@ -175,3 +175,9 @@ fn after_front(axes: &[usize]) -> Dims {
 fn first_batch(axes: &[Option<usize>]) -> usize {
     axes.iter().flatten().copied().next().expect("at least one operand is batched")
 }
+
+/// The number of places between the first and the last of `size` elements that are `by` apart, both
+/// counted.
+fn dilated(size: usize, by: usize) -> i64 {
+    size.saturating_sub(1) as i64 * by as i64 + (size > 0) as i64
+}

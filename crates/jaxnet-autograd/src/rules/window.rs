@@ -8,7 +8,7 @@ use jaxnet_tensor::primitive::{CompareOp, SelectKind, Window, WindowDims, Window
 use jaxnet_tensor::trace::bind1;
 use jaxnet_tensor::{Aval, DType, Dims, Result, Shape, Tensor, lax};
 
-use super::{Batches, Cotangents, Duals, aval_of, batched, dual, first_batch, linear_jvp, not_linear, scalar};
+use super::{Batches, Cotangents, Duals, aval_of, batched, dilated, dual, first_batch, linear_jvp, not_linear, scalar};
 use crate::batch::move_batch;
 use crate::linear::Operand;
 
@@ -40,8 +40,9 @@ pub(super) fn transpose(op: &Window, ct: &Tensor, inputs: &[Operand<Aval>]) -> R
             Ok(vec![Some(lax::select_and_gather_add(*select, ct, operand, window)?), None])
         }
         (Window::SelectAndGatherAdd { select, window }, [Operand::Linear(_), Operand::Known(operand)]) => {
-            let dilated = window.base_dilation.iter().chain(&window.window_dilation).any(|&dilation| dilation != 1);
-            let ct = if dilated {
+            let has_dilations =
+                window.base_dilation.iter().chain(&window.window_dilation).any(|&dilation| dilation != 1);
+            let ct = if has_dilations {
                 scatter_dilated(*select, window, ct, operand)?
             } else {
                 lax::select_and_scatter_add(*select, ct, operand, window)?
@@ -50,12 +51,6 @@ pub(super) fn transpose(op: &Window, ct: &Tensor, inputs: &[Operand<Aval>]) -> R
         }
         _ => Err(not_linear(&op.clone().into())),
     }
-}
-
-/// The number of places between the first and the last of `size` elements that are `by` apart, both
-/// counted.
-fn dilated(size: usize, by: usize) -> i64 {
-    size.saturating_sub(1) as i64 * by as i64 + (size > 0) as i64
 }
 
 /// Each element gets the sum of the cotangents of the windows that it is in: a sum over windows of the
