@@ -183,7 +183,8 @@ fn half_precision_keeps_moments_in_f32() {
         let opt = Adam::new(0.25);
         let next =
             opt.update_from_gradients(tensor![1e-5, -1e-5].astype(dtype), opt.init(tensor![1.0, -1.0].astype(dtype)));
-        assert_eq!(next.params.astype(DType::F32).to_vec::<f32>(), [0.75, -0.75]);
+        // In f16 the mean square would be 0, and the update divided by `eps` alone.
+        assert!(next.params.astype(DType::F32).allclose(tensor![0.75, -0.75], 0.0, 2e-3), "{}", next.params);
     }
 }
 
@@ -213,7 +214,7 @@ fn states_are_donated() {
     let step = jit(|state: OptState<Tensor>| opt.update(state, |x| x.square().sum()));
     let state = step.call(opt.init(tensor![3.0, -1.0]));
     let held = state.params.clone();
-    let error = step.call_strict(state).err().expect("a leaf is held");
+    let error = step.call_strict(state).expect_err("a leaf is held");
     assert!(error.to_string().contains("params"), "{error}");
     drop(held);
     let state = step.call(opt.init(tensor![3.0, -1.0]));
