@@ -224,7 +224,7 @@ impl Executable for Interpreter {
     }
 }
 
-pub(super) fn not_runnable() -> Error {
+pub(crate) fn not_runnable() -> Error {
     Error::Differentiation(
         "custom_vjp gives reverse-mode derivatives only; use custom_jvp for a function that is also \
          differentiated in forward mode"

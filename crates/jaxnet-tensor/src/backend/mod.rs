@@ -14,7 +14,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub use execute::execute;
-pub(crate) use execute::{common_device, move_all};
+pub(crate) use execute::{common_device, debug, move_all};
+pub(crate) use interpreter::not_runnable;
 pub use interpreter::Interpreter;
 
 use crate::aval::{Aval, Literal};

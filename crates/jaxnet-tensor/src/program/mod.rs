@@ -3,6 +3,7 @@
 mod builder;
 mod display;
 mod run;
+mod simplify;
 pub mod stage;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,6 +13,8 @@ use smallvec::SmallVec;
 
 pub use builder::ProgramBuilder;
 pub use run::run;
+pub use simplify::simplify;
+pub(crate) use simplify::scalar_of;
 
 use crate::aval::{Aval, Literal};
 use crate::error::{Error, Result};

@@ -255,19 +255,22 @@ fn is_scientific(finite: &[f64], dtype: DType) -> bool {
 
 /// The least number of digits that tells a positive number from others of the dtype, as `d.ddde-d`.
 fn shortest(x: f64, dtype: DType) -> String {
-    match dtype {
+    let rounded = |digits: usize| format!("{x:.digits$e}");
+    let tells = |text: &String| match dtype {
+        DType::F64 => text.parse() == Ok(x),
+        DType::F32 => text.parse() == Ok(x as f32),
+        _ => text.parse::<f64>().is_ok_and(|y| crate::with_dtype!(dtype, T => T::from_f64(y).to_f64() == x)),
+    };
+    let text = match dtype {
         DType::F64 => format!("{x:e}"),
         DType::F32 => format!("{:e}", x as f32),
-        _ => {
-            let text = |digits: usize| format!("{x:.digits$e}");
-            let tells = |text: &String| {
-                let back: f64 = text.parse().expect("a number");
-                crate::with_dtype!(dtype, T => T::from_f64(back).to_f64() == x)
-            };
-            // Five digits suffice for 11 bits.
-            (0..5).map(text).find(tells).unwrap_or_else(|| format!("{x:e}"))
-        }
-    }
+        // Five digits suffice for 11 bits.
+        _ => return (0..5).map(rounded).find(tells).unwrap_or_else(|| rounded(5)),
+    };
+    // Of two shortest ones that are equally near the library and numpy choose differently: numpy the
+    // even one, as does rounding to so many digits.
+    let digits = text.find('e').map_or(0, |end| end.saturating_sub(2));
+    Some(rounded(digits)).filter(tells).unwrap_or(text)
 }
 
 /// The digit before the point, those after it but for trailing zeros, and the exponent.

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::{BoxBuffer, Buffer};
-use crate::dtype::{DType, Element, as_bytes};
+use crate::dtype::{DType, Element, as_bytes, from_bytes, from_bytes_mut};
 
 /// Wide enough for any vector instruction, and a cache line.
 const ALIGNMENT: usize = 64;
@@ -16,6 +16,8 @@ const ALIGNMENT: usize = 64;
 #[derive(Clone)]
 pub struct CpuBuffer {
     dtype: DType,
+    /// Where the elements start in the storage, in bytes.
+    start: usize,
     len: usize,
     storage: Arc<Storage>,
 }
@@ -33,7 +35,7 @@ impl CpuBuffer {
             // Memory that held something else is full of bytes that are no truth values.
             storage.bytes_mut()[..len].fill(0);
         }
-        CpuBuffer { dtype, len, storage: Arc::new(storage) }
+        CpuBuffer { dtype, start: 0, len, storage: Arc::new(storage) }
     }
 
     /// A copy of these elements.
@@ -52,7 +54,7 @@ impl CpuBuffer {
         } else {
             storage.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
         }
-        CpuBuffer { dtype, len, storage: Arc::new(storage) }
+        CpuBuffer { dtype, start: 0, len, storage: Arc::new(storage) }
     }
 
     /// The buffer behind the trait.
@@ -63,6 +65,16 @@ impl CpuBuffer {
     pub fn of(buffer: &dyn Buffer) -> &CpuBuffer {
         let any: &dyn std::any::Any = buffer;
         any.downcast_ref().expect("a buffer of the CPU engine")
+    }
+
+    /// The buffer in a box.
+    ///
+    /// # Panics
+    ///
+    /// If it is another engine's.
+    pub(crate) fn from_box(buffer: BoxBuffer) -> CpuBuffer {
+        let any: Box<dyn std::any::Any> = buffer;
+        *any.downcast().expect("a buffer of the CPU engine")
     }
 
     /// The element type.
@@ -87,9 +99,7 @@ impl CpuBuffer {
     /// If `T` is not the dtype.
     pub fn as_slice<T: Element>(&self) -> &[T] {
         assert_eq!(T::DTYPE, self.dtype, "a buffer of {}", self.dtype);
-        // SAFETY: the storage holds `len` elements of this dtype: its memory is initialized and aligned
-        // to 64 bytes, and any bytes are a value of these types but for bool, which all writers respect.
-        unsafe { std::slice::from_raw_parts(self.storage.memory.pointer.as_ptr().cast(), self.len) }
+        from_bytes(self.bytes())
     }
 
     /// The elements, to write.
@@ -99,14 +109,12 @@ impl CpuBuffer {
     /// If `T` is not the dtype, or the memory is shared.
     pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
         assert_eq!(T::DTYPE, self.dtype, "a buffer of {}", self.dtype);
-        let storage = Arc::get_mut(&mut self.storage).expect("only memory that nobody shares is written to");
-        // SAFETY: as in `as_slice`, and the storage is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(storage.memory.pointer.as_ptr().cast(), self.len) }
+        from_bytes_mut(self.bytes_mut())
     }
 
     /// The elements as bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.storage.bytes()[..self.len * self.dtype.size()]
+        &self.storage.bytes()[self.start..self.start + self.len * self.dtype.size()]
     }
 
     /// The elements as bytes, to write; those of `bool` must stay 0 or 1.
@@ -117,7 +125,18 @@ impl CpuBuffer {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         let size = self.len * self.dtype.size();
         let storage = Arc::get_mut(&mut self.storage).expect("only memory that nobody shares is written to");
-        &mut storage.bytes_mut()[..size]
+        &mut storage.bytes_mut()[self.start..self.start + size]
+    }
+
+    /// Some of the elements, sharing the memory.
+    pub(crate) fn part(&self, range: std::ops::Range<usize>) -> CpuBuffer {
+        assert!(range.start <= range.end && range.end <= self.len);
+        CpuBuffer {
+            dtype: self.dtype,
+            start: self.start + range.start * self.dtype.size(),
+            len: range.len(),
+            storage: self.storage.clone(),
+        }
     }
 
     /// Whether nobody shares the memory.

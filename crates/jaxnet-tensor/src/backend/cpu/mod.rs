@@ -1,6 +1,7 @@
 //! The embedded engine.
 
 mod buffer;
+mod compile;
 mod gemm;
 mod kernels;
 mod math;
@@ -9,11 +10,11 @@ use std::sync::Arc;
 
 pub use buffer::CpuBuffer;
 
-use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand};
-use crate::aval::Aval;
-use crate::device::Device;
+use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Operand};
+use crate::aval::{Aval, Literal, Scalar};
+use crate::dtype::DType;
 use crate::error::Result;
-use crate::primitive::Primitive;
+use crate::primitive::{Elementwise, Primitive};
 use crate::program::Program;
 
 /// The embedded engine: arrays in the host's memory, kernels in Rust.
@@ -46,6 +47,19 @@ impl Backend for CpuBackend {
     }
 
     fn compile(&self, _device: usize, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
-        Ok(Interpreter::compile(Device::cpu_ref(), program))
+        Ok(Arc::new(compile::CpuExecutable::new(&crate::program::simplify(program)?)?))
     }
+}
+
+/// The value of an operation on constants.
+pub(crate) fn scalar(op: &Elementwise, inputs: &[Literal], dtype: DType) -> Option<Scalar> {
+    let avals: Vec<Aval> = inputs.iter().map(|literal| literal.aval().clone()).collect();
+    let operands: Vec<Operand<'_>> = inputs
+        .iter()
+        .zip(&avals)
+        .map(|(literal, aval)| Operand { aval, value: super::Value::Literal(*literal) })
+        .collect();
+    let results = kernels::execute(&op.clone().into(), &operands, &[Aval::scalar(dtype)]).ok()?;
+    let buffer = CpuBuffer::of(&*results[0]);
+    Some(crate::with_dtype!(dtype, T => crate::program::scalar_of(buffer.as_slice::<T>()[0])))
 }

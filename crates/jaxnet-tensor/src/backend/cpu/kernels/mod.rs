@@ -15,11 +15,15 @@ mod taps;
 mod testing_window;
 mod window;
 
+pub(crate) use elementwise::{Chunk, apply};
+pub(crate) use index::update_slice;
+pub(crate) use random::threefry;
+
 use bytemuck::Pod;
 use smallvec::SmallVec;
 
 use super::CpuBuffer;
-use crate::aval::Aval;
+use crate::aval::{Aval, Literal};
 use crate::backend::{BoxBuffer, Buffers, Operand, Value};
 use crate::dtype::{DType, Element, as_bytes_mut};
 use crate::error::{Error, Result};
@@ -44,11 +48,16 @@ impl<'a> Input<'a> {
         Input { aval, data: Data::Buffer(buffer) }
     }
 
+    /// A scalar constant.
+    pub fn literal(aval: &'a Aval, literal: &Literal) -> Self {
+        Input { aval, data: Data::Scalar(literal.dtype, [u64::from_ne_bytes(literal.to_bytes())]) }
+    }
+
     /// What a primitive was given.
     pub fn new(operand: &Operand<'a>) -> Self {
         let data = match operand.value {
             Value::Buffer(buffer) => Data::Buffer(CpuBuffer::of(buffer)),
-            Value::Literal(literal) => Data::Scalar(literal.dtype, [u64::from_ne_bytes(literal.to_bytes())]),
+            Value::Literal(literal) => return Input::literal(operand.aval, &literal),
         };
         Input { aval: operand.aval, data }
     }

@@ -1,8 +1,8 @@
 //! Splitting work among threads.
 //!
 //! What runs in parallel is behind `dyn` here: rayon's machinery is compiled once, not for every dtype
-//! of every kernel, which halved the time it takes to compile these kernels. A call through a pointer
-//! is nothing beside the work that is worth a thread.
+//! of every kernel, where it came to more code than the kernels. A call through a pointer is nothing
+//! beside the work that is worth a thread.
 
 /// From how many elements on a kernel that does little per element splits its work: below, waking
 /// threads costs more than they save.

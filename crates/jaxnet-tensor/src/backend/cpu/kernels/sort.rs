@@ -42,20 +42,24 @@ trait Key: Element {
     /// are both zeros. (Three types serve all dtypes, so that the sorts are compiled three times.)
     type Ordered: Ord + Copy + Default + Send + Sync + Into<i64> + Not<Output = Self::Ordered>;
     fn ordered(self) -> Self::Ordered;
+    /// An element with that key.
+    fn with_key(key: Self::Ordered) -> Self;
 }
 
 macro_rules! integer_keys {
-    ($($t:ty, $key:ty;)*) => {$(
+    ($($t:ty, $key:ty, $with_key:expr;)*) => {$(
         impl Key for $t {
             type Ordered = $key;
             #[inline(always)]
             fn ordered(self) -> $key { self.into() }
+            #[inline(always)]
+            fn with_key(key: $key) -> Self { $with_key(key) }
         }
     )*};
 }
 
 macro_rules! float_keys {
-    ($($t:ty, $key:ty;)*) => {$(
+    ($($t:ty, $key:ty, $bits:ty;)*) => {$(
         impl Key for $t {
             type Ordered = $key;
             #[inline(always)]
@@ -66,12 +70,23 @@ macro_rules! float_keys {
                 let number = if bits < 0 { -magnitude } else { magnitude };
                 if self.is_nan() { <$key>::MAX } else { number }
             }
+            #[inline(always)]
+            fn with_key(key: $key) -> Self {
+                let bits = if key < 0 { -key | <$key>::MIN } else { key };
+                Self::from_bits(bits as $bits)
+            }
         }
     )*};
 }
 
-integer_keys! { bool, i16; u8, i16; u32, i64; i32, i32; i64, i64; }
-float_keys! { bf16, i16; f16, i16; f32, i32; f64, i64; }
+integer_keys! {
+    bool, i16, |key| key != 0;
+    u8, i16, |key| key as u8;
+    u32, i64, |key| key as u32;
+    i32, i32, |key| key;
+    i64, i64, |key| key;
+}
+float_keys! { bf16, i16, u16; f16, i16, u16; f32, i32, u32; f64, i64, u64; }
 
 /// Places in a row; half as wide where that suffices, which makes for less to move while sorting.
 trait Place: Copy + Ord + Send + Sync {
@@ -104,12 +119,12 @@ fn sort(inputs: &[Input<'_>], axis: usize, keys: usize, descending: bool, output
         return crate::with_dtype!(input.aval.dtype, T => {
             let output = outputs[0].slice::<T>();
             if inner == 1 {
-                output.copy_from_slice(input.slice());
-                return sort_rows(output, size, descending);
+                return sort_rows(input.slice::<T>(), size, descending, output);
             }
-            let mut rows = to_rows(input.slice::<T>(), size, inner);
-            sort_rows(&mut rows, size, descending);
-            from_rows(&rows, size, inner, output);
+            let rows = to_rows(input.slice::<T>(), size, inner);
+            let mut sorted = rows.clone();
+            sort_rows(&rows, size, descending, &mut sorted);
+            from_rows(&sorted, size, inner, output);
         });
     }
     let order: Vec<u32>;
@@ -138,20 +153,33 @@ fn from_rows<T: Copy + Send + Sync>(rows: &[T], size: usize, inner: usize, out: 
     copy(rows, 0, &shape, &[(size * inner) as isize, 1, size as isize], out);
 }
 
-/// Sorts each row of this size by itself, stably, which tells apart NaNs and zeros.
-fn sort_rows<T: Key>(x: &mut [T], size: usize, descending: bool) {
-    // Turned round before and after, equal elements keep their order.
-    let turn = |row: &mut [T]| {
-        if descending {
-            row.reverse()
+/// Sorts each row of this size by itself.
+fn sort_rows<T: Key>(x: &[T], size: usize, descending: bool, out: &mut [T]) {
+    in_parts(out, rows_at_once(size) * size, &|first, part| {
+        let mut keys = Vec::with_capacity(size);
+        for (row, out) in x[first..].chunks(size).zip(part.chunks_mut(size)) {
+            keys.clear();
+            keys.extend(row.iter().map(|x| if descending { !x.ordered() } else { x.ordered() }));
+            merge::sort(&mut keys, &T::Ordered::cmp);
+            for (y, &key) in out.iter_mut().zip(&keys) {
+                *y = T::with_key(if descending { !key } else { key });
+            }
+            if T::DTYPE.is_float() {
+                restore(row, T::default(), out);
+                restore(row, T::from_f64(f64::NAN), out);
+            }
         }
-    };
-    let sort = |row: &mut [T]| {
-        turn(row);
-        merge::sort(row, &|a, b| a.ordered() < b.ordered());
-        turn(row);
-    };
-    in_parts(x, rows_at_once(size) * size, &|_, part| part.chunks_mut(size).for_each(sort));
+    });
+}
+
+/// Puts the elements of a row that have the same key as this one into its sorted form in their order,
+/// as a stable sort would have: zeros and NaNs differ though their keys do not.
+fn restore<T: Key>(row: &[T], same: T, sorted: &mut [T]) {
+    let same = |x: &T| x.ordered() == same.ordered();
+    let Some(start) = sorted.iter().position(same) else { return };
+    for (y, x) in sorted[start..].iter_mut().zip(row.iter().copied().filter(same)) {
+        *y = x;
+    }
 }
 
 /// How many rows one thread sorts: sorting takes longer by element than most operations.
@@ -164,11 +192,7 @@ fn find_order<P: Place>(keys: &[Input<'_>], size: usize, inner: usize, descendin
     let (first, rest) = keys.split_first().expect("at least one key");
     let rest: SmallVec<[Vec<i64>; 2]> = rest
         .iter()
-        .map(|key| {
-            crate::with_dtype!(key.aval.dtype, T => {
-                key_rows::<T>(key, size, inner, descending).into_iter().map(Into::into).collect()
-            })
-        })
+        .map(|key| crate::with_dtype!(key.aval.dtype, T => wide_key_rows::<T>(key, size, inner, descending)))
         .collect();
     crate::with_dtype!(first.aval.dtype, T => {
         find_order_by(&key_rows::<T>(first, size, inner, descending), &rest, size)
@@ -182,6 +206,11 @@ fn key_rows<T: Key>(input: &Input<'_>, size: usize, inner: usize, descending: bo
     if inner == 1 { keys } else { to_rows(&keys, size, inner) }
 }
 
+/// The same in a type that holds the keys of any dtype.
+fn wide_key_rows<T: Key>(input: &Input<'_>, size: usize, inner: usize, descending: bool) -> Vec<i64> {
+    key_rows::<T>(input, size, inner, descending).into_iter().map(Into::into).collect()
+}
+
 fn find_order_by<K: Ord + Copy + Send + Sync, P: Place>(first: &[K], rest: &[Vec<i64>], size: usize) -> Vec<P> {
     let mut order = vec![P::new(0); first.len()];
     let sort_row = |start: usize, places: &mut [P]| {
@@ -193,9 +222,8 @@ fn find_order_by<K: Ord + Copy + Send + Sync, P: Place>(first: &[K], rest: &[Vec
             a.0.cmp(&b.0).then_with(|| others.find(|order| order.is_ne()).unwrap_or(a.1.cmp(&b.1)))
         };
         match rest {
-            [] if size < PARALLEL => pairs.sort_unstable(),
-            [] => merge::sort(&mut pairs, &|a, b| a < b),
-            _ => merge::sort(&mut pairs, &|a, b| compare(a, b).is_lt()),
+            [] => merge::sort(&mut pairs, &Ord::cmp),
+            _ => merge::sort(&mut pairs, &compare),
         }
         for (place, (_, found)) in places.iter_mut().zip(pairs) {
             *place = found;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::geometry::{Geometry, RowAxis};
 use crate::backend::cpu::kernels::numeric::Number;
 use crate::backend::cpu::kernels::taps::{AxisTaps, Tap};
+use crate::backend::cpu::math::{Level, vectorize};
 
 /// How many multiplications make a task worth handing to another thread.
 const TASK: usize = 1 << 15;
@@ -72,17 +73,22 @@ fn add_products<T: Number<Sum = T>>(
     with: usize,
     sums: &mut [T],
 ) {
-    let Some((tap, outer)) = steps.split_last() else {
-        let n = sums.len();
-        for ((sum, &x), &k) in sums.iter_mut().zip(&lhs[from..from + n]).zip(&rhs[with..with + n]) {
-            *sum = sum.add(x.mul(k));
-        }
-        return;
+    let Some((tap, inner)) = steps.split_first() else {
+        let (lhs, rhs) = (&lhs[from..from + sums.len()], &rhs[with..with + sums.len()]);
+        return vectorize(
+            Level::best(),
+            #[inline(always)]
+            || {
+                for ((sum, &x), &k) in sums.iter_mut().zip(lhs).zip(rhs) {
+                    *sum = sum.add(x.mul(k));
+                }
+            },
+        );
     };
-    let axis = outer.len();
+    let axis = taps.len() - steps.len();
     for t in 0..tap.count {
         let from = from + (tap.i + t * taps[axis].input_step) * geometry.lhs.spatial[axis];
         let with = with + (tap.w + t * taps[axis].window_step) * geometry.rhs.spatial[axis];
-        add_products(geometry, taps, outer, lhs, from, rhs, with, sums);
+        add_products(geometry, taps, inner, lhs, from, rhs, with, sums);
     }
 }

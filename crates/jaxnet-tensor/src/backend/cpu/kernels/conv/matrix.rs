@@ -12,6 +12,8 @@ use crate::backend::cpu::kernels::numeric::Number;
 
 /// Elements of a block of patches: with its share of the kernel it stays in the second-level cache.
 const BLOCK: usize = 1 << 16;
+/// The same where blocks are written row by row.
+const ROWS_BLOCK: usize = 1 << 20;
 /// The fewest rows of a block: the kernel is read once for each.
 const BLOCK_ROWS: usize = 48;
 /// The fewest terms of a block: the result is read and written once for each.
@@ -117,14 +119,17 @@ struct Product<'a, T: GemmElement> {
 }
 
 impl<T: Number<Sum = T> + GemmElement> Product<'_, T> {
-    /// How many terms a block has. Patches that are written row by row are written whole.
+    /// How many terms a block has.
     fn block_terms(&self) -> usize {
-        if self.patches.by_columns { (BLOCK / self.block_rows).max(BLOCK_TERMS) } else { usize::MAX }
+        let unit = self.patches.unit();
+        // Rows are cheapest to write whole.
+        let block = if self.patches.by_columns { BLOCK } else { ROWS_BLOCK };
+        ((block / self.block_rows).max(BLOCK_TERMS) / unit).max(1) * unit
     }
 
     /// The sums over these terms for these rows, which `output` is the part of the result for.
     fn compute(&self, rows: Range<usize>, terms: Range<usize>, output: &mut [T]) {
-        let block_terms = self.block_terms().min(terms.len());
+        let block_terms = self.block_terms().min(terms.len()).max(1);
         let mut block = Vec::new();
         for group in 0..self.geometry.groups {
             for first in rows.clone().step_by(self.block_rows) {
@@ -181,7 +186,8 @@ impl<T: Number<Sum = T> + GemmElement> Product<'_, T> {
     fn compute_in_parts(&self, output: &mut [T]) {
         let features = self.geometry.groups * self.geometry.outputs;
         let (rows, terms) = (output.len() / features, self.geometry.kernel() * self.geometry.inputs);
-        let part = terms.div_ceil(PARTS);
+        let unit = self.patches.unit();
+        let part = (terms / unit).div_ceil(PARTS) * unit;
         let sums: Vec<Vec<T>> = (0..PARTS)
             .into_par_iter()
             .map(|i| {

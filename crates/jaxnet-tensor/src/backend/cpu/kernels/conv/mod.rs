@@ -2,13 +2,14 @@
 //!
 //! Large ones become matrix products of patches of the input with the kernel ([`matrix`]), those whose
 //! groups have one feature are computed for many groups at once ([`depthwise`]), and small ones by the
-//! plain sum ([`direct`]).
+//! plain sum ([`direct`]). Inputs with holes are split up first ([`phases`]).
 
 mod depthwise;
 mod direct;
 mod geometry;
 mod matrix;
 mod patches;
+mod phases;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,8 @@ fn convolve<T: Number<Sum = T> + GemmElement>(geometry: &Geometry, lhs: &[T], rh
         output.fill(T::ZERO);
     } else if output.len().saturating_mul(terms) < SMALL {
         direct::convolve(geometry, lhs, rhs, output);
+    } else if phases::applies(geometry) {
+        phases::convolve(geometry, lhs, rhs, output, convolve);
     } else if depthwise::applies(geometry) {
         depthwise::convolve(geometry, lhs, rhs, output);
     } else {

@@ -20,6 +20,41 @@ pub(super) struct ColumnAxis {
     pub rhs: usize,
 }
 
+/// Elements at equal distances in the input that go to equal distances in a row, as far as that is
+/// about one axis of columns.
+#[derive(Clone, Copy)]
+struct Run {
+    to: usize,
+    to_step: usize,
+    from: usize,
+    from_step: usize,
+    count: usize,
+}
+
+impl Run {
+    /// What of it is within a part of the axis, counted from that part's start.
+    fn within(self, part: &Range<usize>) -> Run {
+        let skipped = part.start.saturating_sub(self.to).div_ceil(self.to_step).min(self.count);
+        let to = self.to + skipped * self.to_step;
+        let count = part.end.saturating_sub(to).div_ceil(self.to_step).min(self.count - skipped);
+        Run { to: to.saturating_sub(part.start), from: self.from + skipped * self.from_step, count, ..self }
+    }
+
+    /// Copies the elements, starting from these places.
+    #[inline]
+    fn copy<T: Copy>(self, lhs: &[T], from: usize, block: &mut [T], to: usize) {
+        if self.count == 0 {
+            return;
+        }
+        if (self.to_step, self.from_step) == (1, 1) {
+            block[to..to + self.count].copy_from_slice(&lhs[from..from + self.count]);
+            return;
+        }
+        let sources = lhs[from..].iter().step_by(self.from_step).take(self.count);
+        block[to..].iter_mut().step_by(self.to_step).zip(sources).for_each(|(to, &x)| *to = x);
+    }
+}
+
 /// Cuts blocks out of the matrix of patches.
 pub(super) struct Patches<'a> {
     geometry: &'a Geometry,
@@ -33,11 +68,46 @@ pub(super) struct Patches<'a> {
     /// When writing columns along a spatial axis: the places at which each element of the kernel meets
     /// the input.
     places: Option<AxisTaps>,
-    /// Whether the last spatial axis and the features make up runs of neighbours.
+    /// When writing rows: whether the last two axes of columns make up runs of neighbours.
     merged: bool,
     /// For kernels of one element: how many rows follow each other in the input at equal distances, and
     /// that distance.
     in_place: Option<(usize, usize)>,
+}
+
+/// Whether the input's memory is followed along the innermost axis of rows rather than along columns.
+fn follows_rows(geometry: &Geometry, last: &RowAxis) -> bool {
+    if geometry.lhs.inner == 1 && geometry.inputs > 1 {
+        return false;
+    }
+    match last.of {
+        None => geometry.lhs.outer == 1 && geometry.batch > 1,
+        // Both do, so what matters is which way is longer.
+        Some(i) => geometry.lhs.spatial[i] == 1 && geometry.axes[i].output >= geometry.axes[i].window,
+    }
+}
+
+/// The order of the columns.
+fn column_order(geometry: &Geometry, by_columns: bool) -> Vec<ColumnAxis> {
+    let spatial = (0..geometry.axes.len()).map(|i| ColumnAxis {
+        of: Some(i),
+        size: geometry.axes[i].window,
+        rhs: geometry.rhs.spatial[i],
+    });
+    let features = ColumnAxis { of: None, size: geometry.inputs, rhs: geometry.rhs.inner };
+    let mut columns: Vec<ColumnAxis> = spatial.chain([features]).collect();
+    // Any order is right; in this one the kernel is mostly a matrix as it is.
+    columns.sort_by_key(|axis| std::cmp::Reverse(axis.rhs));
+    if !by_columns {
+        // Rows follow the input's memory: its neighbours last.
+        let distance = |axis: &ColumnAxis| axis.of.map_or(geometry.lhs.inner, |i| geometry.lhs.spatial[i]);
+        let nearest = columns.iter().filter(|axis| axis.size > 1).map(distance).min();
+        if let Some(at) = columns.iter().position(|axis| axis.size > 1 && Some(distance(axis)) == nearest) {
+            let axis = columns.remove(at);
+            columns.push(axis);
+        }
+    }
+    columns
 }
 
 /// The distance in the input of what the first element of the kernel meets at neighbouring rows.
@@ -69,26 +139,19 @@ fn rows_in_place(geometry: &Geometry, rows: &[RowAxis]) -> Option<(usize, usize)
 impl<'a> Patches<'a> {
     pub fn new(geometry: &'a Geometry) -> Self {
         let rows = geometry.rows();
-        let features = ColumnAxis { of: None, size: geometry.inputs, rhs: geometry.rhs.inner };
-        let spatial = (0..geometry.axes.len()).map(|i| ColumnAxis {
-            of: Some(i),
-            size: geometry.axes[i].window,
-            rhs: geometry.rhs.spatial[i],
-        });
-        let mut columns: Vec<ColumnAxis> = spatial.chain([features]).collect();
-        let stride = |axis: &RowAxis| axis.of.map_or(geometry.lhs.outer, |i| geometry.lhs.spatial[i]);
-        let last = *rows.last().expect("at least the axis of examples");
-        let runs_of_features = geometry.lhs.inner == 1 && geometry.inputs > 1;
-        let by_columns = !runs_of_features && stride(&last) == 1 && last.size > 1;
-        if by_columns {
-            // Any order will do, so the one in which the kernel is a matrix as it is.
-            columns.sort_by_key(|axis| std::cmp::Reverse(axis.rhs));
-        }
         let taps: Vec<AxisTaps> = geometry.axes.iter().map(|axis| axis.taps()).collect();
+        let last = *rows.last().expect("at least the axis of examples");
+        let by_columns = follows_rows(geometry, &last);
+        let columns = column_order(geometry, by_columns);
         let places = last.of.filter(|_| by_columns).map(|i| geometry.axes[i].exchanged().taps());
-        let merged = geometry.lhs.inner == 1
-            && geometry.lhs.spatial.last() == Some(&geometry.inputs)
-            && taps.last().is_some_and(|taps| (taps.window_step, taps.input_step) == (1, 1));
+        let merged = match columns[..] {
+            [.., ColumnAxis { of: Some(i), .. }, ColumnAxis { of: None, .. }] => {
+                geometry.lhs.inner == 1
+                    && geometry.lhs.spatial[i] == geometry.inputs
+                    && (taps[i].window_step, taps[i].input_step) == (1, 1)
+            }
+            _ => false,
+        };
         let in_place = rows_in_place(geometry, &rows);
         Patches { geometry, rows, columns, by_columns, taps, places, merged, in_place }
     }
@@ -109,8 +172,12 @@ impl<'a> Patches<'a> {
         Some((first, [stride, self.geometry.lhs.inner]))
     }
 
-    /// Writes a block for a group, with rows one after the other or columns one after the other. Row by
-    /// row, all columns must be wanted.
+    /// Blocks must begin and end at multiples of this many columns.
+    pub fn unit(&self) -> usize {
+        if self.by_columns { 1 } else { self.columns[1..].iter().map(|axis| axis.size).product() }
+    }
+
+    /// Writes a block for a group, with rows one after the other or columns one after the other.
     pub fn write<T: Number>(
         &self,
         lhs: &[T],
@@ -126,6 +193,9 @@ impl<'a> Patches<'a> {
             }
             return;
         }
+        // The part of the outermost axis of columns that is wanted.
+        let unit = self.unit();
+        let outermost = columns.start / unit..columns.end / unit;
         let mut taps = vec![Tap { w: 0, i: 0, count: 0 }; self.taps.len()];
         for (row, block) in rows.zip(block.chunks_exact_mut(columns.len())) {
             let mut rest = row;
@@ -145,33 +215,56 @@ impl<'a> Patches<'a> {
             if !whole {
                 block.fill(T::ZERO);
             }
-            self.write_row(lhs, &taps, 0, from, 0, block);
+            let first = self.run(&taps, 0).within(&outermost);
+            self.write_row(lhs, &taps, 0, first, from, 0, block);
         }
     }
 
-    /// The part of a row from spatial axis `axis` on, the axes before it being at element `element` of
-    /// the kernel and at `from` in the input.
-    fn write_row<T: Number>(&self, lhs: &[T], taps: &[Tap], axis: usize, from: usize, element: usize, block: &mut [T]) {
-        let features = self.geometry.inputs;
-        let Some(&tap) = taps.get(axis) else {
-            let to = &mut block[element * features..(element + 1) * features];
-            match self.geometry.lhs.inner {
-                1 => to.copy_from_slice(&lhs[from..from + features]),
-                stride => to.iter_mut().zip(lhs[from..].iter().step_by(stride)).for_each(|(to, &x)| *to = x),
+    /// What a row has along an axis of columns.
+    #[inline]
+    fn run(&self, taps: &[Tap], axis: usize) -> Run {
+        match self.columns[axis].of {
+            None => Run { to: 0, to_step: 1, from: 0, from_step: self.geometry.lhs.inner, count: self.geometry.inputs },
+            Some(i) => {
+                let (tap, distance) = (taps[i], self.geometry.lhs.spatial[i]);
+                Run {
+                    to: tap.w,
+                    to_step: self.taps[i].window_step,
+                    from: tap.i * distance,
+                    from_step: self.taps[i].input_step * distance,
+                    count: tap.count,
+                }
             }
-            return;
-        };
-        let element = element * self.geometry.axes[axis].window + tap.w;
-        let from = from + tap.i * self.geometry.lhs.spatial[axis];
-        if self.merged && axis + 1 == taps.len() {
-            let run = tap.count * features;
-            block[element * features..element * features + run].copy_from_slice(&lhs[from..from + run]);
+        }
+    }
+
+    /// The part of a row from an axis of columns on, of which `run` is what there is, the axes before
+    /// it being at `to` in the block and at `from` in the input.
+    #[expect(clippy::too_many_arguments, reason = "a recursion over axes")]
+    fn write_row<T: Number>(
+        &self,
+        lhs: &[T],
+        taps: &[Tap],
+        axis: usize,
+        run: Run,
+        from: usize,
+        to: usize,
+        block: &mut [T],
+    ) {
+        let (mut to, mut from) = (to + run.to, from + run.from);
+        if axis + 1 == self.columns.len() {
+            return run.copy(lhs, from, block, to);
+        }
+        if axis + 2 == self.columns.len() && self.merged {
+            let (features, count) = (self.geometry.inputs, run.count * self.geometry.inputs);
+            block[to * features..to * features + count].copy_from_slice(&lhs[from..from + count]);
             return;
         }
-        let (window_step, input_step) = (self.taps[axis].window_step, self.taps[axis].input_step);
-        for t in 0..tap.count {
-            let from = from + t * input_step * self.geometry.lhs.spatial[axis];
-            self.write_row(lhs, taps, axis + 1, from, element + t * window_step, block);
+        let inner = self.run(taps, axis + 1);
+        for _ in 0..run.count {
+            self.write_row(lhs, taps, axis + 1, inner, from, to * self.columns[axis + 1].size, block);
+            to += run.to_step;
+            from += run.from_step;
         }
     }
 
@@ -228,24 +321,13 @@ impl<'a> Patches<'a> {
             to.copy_from_slice(&lhs[from + first..from + first + to.len()]);
             return;
         };
-        // The places that meet the input are `tap.w`, `tap.w + step`, …; those from `first` on count.
-        let (tap, step) = (places.taps[elements[i]], places.window_step);
-        let skipped = first.saturating_sub(tap.w).div_ceil(step).min(tap.count);
-        let begin = tap.w + skipped * step;
-        let count = (first + to.len()).saturating_sub(begin).div_ceil(step).min(tap.count - skipped);
-        let from = from + tap.i + skipped * places.input_step;
-        if count < to.len() {
+        // The places that meet the input are like the elements of the kernel that do.
+        let (tap, distance) = (places.taps[elements[i]], places.input_step);
+        let run = Run { to: tap.w, to_step: places.window_step, from: tap.i, from_step: distance, count: tap.count };
+        let run = run.within(&(first..first + to.len()));
+        if run.count < to.len() {
             to.fill(T::ZERO);
         }
-        if count == 0 {
-            return;
-        }
-        let to = &mut to[begin - first..];
-        if (step, places.input_step) == (1, 1) {
-            to[..count].copy_from_slice(&lhs[from..from + count]);
-            return;
-        }
-        let sources = lhs[from..].iter().step_by(places.input_step).take(count);
-        to.iter_mut().step_by(step).zip(sources).for_each(|(to, &x)| *to = x);
+        run.copy(lhs, from + run.from, to, run.to);
     }
 }

@@ -1,9 +1,12 @@
 //! Against the sum written from the definition.
 
+use super::geometry::Geometry;
+use super::{depthwise, direct, matrix, phases};
+use crate::aval::Aval;
 use crate::backend::cpu::kernels::testing_window::{Numbers, places};
 use crate::dtype::{DType, Element};
 use crate::lax;
-use crate::primitive::{ConvDims, ConvGeneralDilated};
+use crate::primitive::{ConvDims, ConvGeneralDilated, Primitive};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use crate::with_dtype;
@@ -142,8 +145,8 @@ fn random_case(numbers: &mut Numbers, scale: i64) -> Case {
             continue;
         }
         op.strides[i] = choose(1, 3) as usize;
-        op.lhs_dilation[i] = choose(1, 3).clamp(1, 2) as usize;
-        op.rhs_dilation[i] = choose(1, 3).clamp(1, 2) as usize;
+        op.lhs_dilation[i] = choose(0, 4).max(1) as usize;
+        op.rhs_dilation[i] = choose(0, 3).max(1) as usize;
         let least = if lhs[op.dims.lhs_spatial[i]] > 2 { -1 } else { 0 };
         op.padding[i] = (choose(least, 3), choose(least, 3));
     }
@@ -249,4 +252,82 @@ fn sums_of_nothing_are_zero() {
     assert_eq!(run([0, 4, 4, 3], [3, 3, 3, 5]).shape().dims(), [0, 4, 4, 5]);
     assert_eq!(run([2, 4, 4, 3], [3, 3, 3, 0]).shape().dims(), [2, 4, 4, 0]);
     assert_eq!(run([2, 1, 1, 3], [4, 4, 3, 5]).shape().dims(), [2, 0, 0, 5]);
+}
+
+/// The same through each of the ways to compute it, which sizes choose among otherwise.
+fn check_ways(case: &Case, numbers: &mut Numbers) {
+    let lhs = numbers.tensor::<f64>(&case.lhs, -5, 5).to_vec::<f64>();
+    let rhs = numbers.tensor::<f64>(&case.rhs, -5, 5).to_vec::<f64>();
+    let avals = [&case.lhs, &case.rhs].map(|shape| Aval::new(DType::F64, &shape[..]));
+    let shape = Primitive::from(case.op.clone()).infer(&[&avals[0], &avals[1]]).unwrap()[0].shape.clone();
+    let geometry = Geometry::new(&case.op, &avals[0].shape, &avals[1].shape, &shape);
+    if shape.size() * lhs.len() * rhs.len() == 0 {
+        return;
+    }
+    let run = |convolve: fn(&Geometry, &[f64], &[f64], &mut [f64])| {
+        let mut output = vec![f64::NAN; shape.size()];
+        convolve(&geometry, &lhs, &rhs, &mut output);
+        output
+    };
+    let expected = run(direct::convolve);
+    assert!(run(matrix::convolve) == expected, "{:?}, input {:?}, kernel {:?}", case.op, case.lhs, case.rhs);
+    if phases::applies(&geometry) {
+        let by_phases = run(|geometry, lhs, rhs, output| phases::convolve(geometry, lhs, rhs, output, super::convolve));
+        assert!(by_phases == expected, "{:?}, input {:?}, kernel {:?}", case.op, case.lhs, case.rhs);
+    }
+    if depthwise::applies(&geometry) {
+        assert!(run(depthwise::convolve) == expected, "{:?}, input {:?}, kernel {:?}", case.op, case.lhs, case.rhs);
+    }
+}
+
+#[test]
+fn all_ways_agree() {
+    let mut numbers = Numbers::new(4);
+    for i in 0..1500 {
+        let case = random_case(&mut numbers, 1 + (i % 10 == 0) as i64);
+        check_ways(&case, &mut numbers);
+    }
+}
+
+/// Sizes at which the work is split up in each possible way.
+#[test]
+fn blocks_fit_together() {
+    let conv = |dims: [&str; 3], strides: usize, padding: (i64, i64), groups: (usize, usize)| ConvGeneralDilated {
+        dims: ConvDims::parse(dims[0], dims[1], dims[2]).unwrap(),
+        strides: Dims::from_elem(strides, 2),
+        padding: vec![padding; 2],
+        lhs_dilation: Dims::from_elem(1, 2),
+        rhs_dilation: Dims::from_elem(1, 2),
+        feature_groups: groups.0,
+        batch_groups: groups.1,
+    };
+    let case = |op: ConvGeneralDilated, lhs: [usize; 4], rhs: [usize; 4]| Case { op, lhs: lhs.into(), rhs: rhs.into() };
+    let nhwc = ["NHWC", "HWIO", "NHWC"];
+    let nchw = ["NCHW", "OIHW", "NCHW"];
+    // The derivatives by the kernel of convolutions in these layouts.
+    let by_kernel = ["CHWN", "IHWO", "HWNC"];
+    let by_kernel_nchw = ["CNHW", "IOHW", "CNHW"];
+    let cases = [
+        case(conv(nhwc, 1, (1, 1), (1, 1)), [3, 20, 19, 8], [3, 3, 8, 5]),
+        case(conv(nhwc, 2, (0, 1), (1, 1)), [3, 20, 19, 8], [3, 3, 8, 70]),
+        // More terms than a block has elements in all of its rows.
+        case(conv(nhwc, 1, (0, 0), (1, 1)), [2, 9, 9, 300], [5, 5, 300, 3]),
+        case(conv(nhwc, 1, (1, 1), (4, 1)), [2, 15, 15, 16], [3, 3, 4, 8]),
+        case(conv(nhwc, 1, (1, 1), (24, 1)), [2, 15, 15, 24], [3, 3, 1, 24]),
+        case(conv(nhwc, 1, (0, 0), (1, 1)), [4, 14, 14, 20], [1, 1, 20, 30]),
+        case(conv(nhwc, 2, (0, 0), (1, 1)), [4, 14, 14, 20], [1, 1, 20, 30]),
+        case(conv(nchw, 1, (1, 1), (1, 1)), [3, 8, 40, 39], [5, 8, 3, 3]),
+        case(conv(nchw, 2, (2, 1), (1, 1)), [1, 8, 41, 39], [5, 8, 3, 3]),
+        case(conv(nchw, 1, (1, 1), (2, 1)), [3, 8, 20, 19], [6, 4, 3, 3]),
+        case(conv(nchw, 1, (0, 0), (1, 1)), [3, 8, 20, 19], [6, 8, 1, 1]),
+        case(conv(by_kernel, 1, (1, 1), (1, 1)), [4, 40, 40, 3], [4, 40, 40, 5]),
+        case(conv(by_kernel, 1, (1, 1), (1, 1)), [2, 66, 66, 30], [2, 66, 66, 3]),
+        case(conv(by_kernel, 1, (1, 1), (1, 16)), [4, 40, 40, 16], [4, 40, 40, 16]),
+        case(conv(by_kernel_nchw, 1, (1, 1), (1, 1)), [4, 3, 40, 40], [4, 5, 40, 40]),
+        case(conv(["CNHW", "IOHW", "NCHW"], 1, (1, 1), (1, 1)), [4, 3, 40, 40], [4, 5, 40, 40]),
+    ];
+    let mut numbers = Numbers::new(5);
+    for case in &cases {
+        check_ways(case, &mut numbers);
+    }
 }

@@ -21,11 +21,17 @@ pub(super) fn dynamic_update_slice<T: Element>(
     starts: &[Input<'_>],
     output: &mut Output<'_>,
 ) {
-    let starts = clamped(starts, &update.aval.shape, &operand.aval.shape);
+    copy(output.slice::<T>(), operand.slice());
+    write_block::<T>(update, starts, output);
+}
+
+/// Writes the update into an output that holds the operand already.
+pub(super) fn write_block<T: Element>(update: &Input<'_>, starts: &[Input<'_>], output: &mut Output<'_>) {
+    let shape = output.aval.shape.clone();
+    let starts = clamped(starts, &update.aval.shape, &shape);
     let output: &mut [T] = output.slice();
-    copy(output, operand.slice());
     let from: &[T] = update.slice();
-    runs(&update.aval.shape, &starts, &operand.aval.shape, |within, place, length| {
+    runs(&update.aval.shape, &starts, &shape, |within, place, length| {
         copy(&mut output[place..place + length], &from[within..within + length]);
     });
 }

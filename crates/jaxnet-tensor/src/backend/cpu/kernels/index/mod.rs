@@ -34,6 +34,11 @@ pub(super) fn run(op: &Index, inputs: &[Input<'_>], output: &mut Output<'_>) {
     }
 }
 
+/// Writes `(update, starts…)` into an output that holds the operand already.
+pub(crate) fn update_slice(inputs: &[Input<'_>], output: &mut Output<'_>) {
+    with_dtype!(output.aval.dtype, T => block::write_block::<T>(&inputs[0], &inputs[1..], output));
+}
+
 /// Indices of any integer dtype, without loss.
 fn integers(input: &Input<'_>) -> Vec<i64> {
     with_dtype!(input.aval.dtype, I => input.slice::<I>().iter().map(|&index| index.to_i64()).collect())

@@ -7,8 +7,9 @@ use super::fold::fold_row;
 use crate::dtype::Element;
 use crate::primitive::ArgKind;
 
-/// How many columns are worked on at once.
-const COLUMNS: usize = 512;
+/// How many columns are worked on at once: enough to read long stretches of each row, few enough for
+/// what is found to stay in the first cache.
+const COLUMNS: usize = 2048;
 
 pub(super) fn run(kind: ArgKind, input: &Input<'_>, axis: usize, output: &mut Output<'_>) {
     let shape = &input.aval.shape;
@@ -35,14 +36,14 @@ trait Pick<A: Number>: Combine<A> {
 impl<A: Number> Pick<A> for Max {
     #[inline(always)]
     fn beats(x: A, best: A) -> bool {
-        x > best || (x.is_nan() && !best.is_nan())
+        (x > best) | (x.is_nan() & !best.is_nan())
     }
 }
 
 impl<A: Number> Pick<A> for Min {
     #[inline(always)]
     fn beats(x: A, best: A) -> bool {
-        x < best || (x.is_nan() && !best.is_nan())
+        (x < best) | (x.is_nan() & !best.is_nan())
     }
 }
 
@@ -66,30 +67,40 @@ fn arg<T: Accumulate, C: Pick<T::Wide>>(x: &[T], size: usize, inner: usize, out:
 /// Finding the value first and then its place is two fast loops.
 fn arg_row<T: Accumulate, C: Pick<T::Wide>>(row: &[T]) -> usize {
     let best = fold_row::<T, C>(row);
-    let place = if best.is_nan() {
-        row.iter().position(|x| x.widen().is_nan())
-    } else {
-        row.iter().position(|x| x.widen() == best)
-    };
-    place.expect("the extreme is one of the elements")
+    if best.is_nan() { first(row, |x| x.is_nan()) } else { first(row, |x| x == best) }
+}
+
+/// The first place of which this holds; there is one.
+fn first<T: Accumulate>(row: &[T], holds: impl Fn(T::Wide) -> bool) -> usize {
+    // Whole blocks at a time, which takes vector instructions and few branches.
+    const BLOCK: usize = 64;
+    let (blocks, _) = row.as_chunks::<BLOCK>();
+    let without = |block: &&[T; BLOCK]| !block.iter().fold(false, |any, x| any | holds(x.widen()));
+    let start = blocks.iter().take_while(without).count() * BLOCK;
+    let place = row[start..].iter().position(|x| holds(x.widen()));
+    start + place.expect("the extreme is one of the elements")
 }
 
 fn arg_columns<T: Accumulate, C: Pick<T::Wide>>(x: &[T], size: usize, stride: usize, out: &mut [usize]) {
+    // Places as wide as most elements make for better vector code.
+    let end = u32::try_from(size).expect("fewer than 2^32 rows to take an index from");
     for (i, part) in out.chunks_mut(COLUMNS).enumerate() {
         let width = part.len();
         let row = |index: usize| &x[index * stride + i * COLUMNS..][..width];
-        let (mut best, mut place) = ([C::NEUTRAL; COLUMNS], [0; COLUMNS]);
+        let (mut best, mut place) = ([C::NEUTRAL; COLUMNS], [0_u32; COLUMNS]);
         for (best, x) in best.iter_mut().zip(row(0)) {
             *best = x.widen();
         }
-        for index in 1..size {
-            for ((x, best), place) in row(index).iter().zip(&mut best).zip(&mut place) {
+        for index in 1..end {
+            for ((x, best), place) in row(index as usize).iter().zip(&mut best).zip(&mut place) {
                 let x = x.widen();
                 let beats = C::beats(x, *best);
                 *best = if beats { x } else { *best };
                 *place = if beats { index } else { *place };
             }
         }
-        part.copy_from_slice(&place[..width]);
+        for (y, place) in part.iter_mut().zip(place) {
+            *y = place as usize;
+        }
     }
 }

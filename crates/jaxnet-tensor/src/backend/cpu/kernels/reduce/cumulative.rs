@@ -12,6 +12,8 @@ use crate::primitive::CumulativeKind;
 const STEPS: usize = 512;
 /// The same for what blocks add up to.
 const GROUP: usize = 16;
+/// Into how many blocks, about, a long axis is split for threads.
+const BLOCKS: usize = 64;
 
 pub(super) fn run(kind: CumulativeKind, input: &Input<'_>, axis: usize, reverse: bool, output: &mut Output<'_>) {
     let shape = &input.aval.shape;
@@ -57,7 +59,8 @@ fn scan<T: Accumulate, C: Combine<T::Wide>>(x: &[T], size: usize, inner: usize, 
 
 /// Along the first axis of an array of rows of this width.
 fn scan_matrix<T: Accumulate, C: Combine<T::Wide>>(x: &[T], width: usize, reverse: bool, out: &mut [T]) {
-    let block = (PARALLEL / 2 / width).max(1) * width;
+    let rows = x.len() / width;
+    let block = (PARALLEL / 2 / width).max(rows.div_ceil(BLOCKS)).max(1) * width;
     if x.len() <= 2 * block {
         return scan_block::<T, C>(x, &vec![C::NEUTRAL; width], reverse, out);
     }

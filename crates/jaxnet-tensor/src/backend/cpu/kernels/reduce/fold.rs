@@ -16,7 +16,7 @@ const BLOCK: usize = 1024;
 /// How many rows are combined one after the other, four at a time, before pairs are made.
 const ROWS: usize = 64;
 /// How many columns are worked on at once: accumulators that stay in the first cache.
-const COLUMNS: usize = 1024;
+const COLUMNS: usize = 2048;
 /// So few columns are too few for vector instructions to be worth while row by row.
 const NARROW: usize = 31;
 
@@ -70,6 +70,13 @@ pub(super) fn reduce<T: Accumulate, C: Combine<T::Wide>>(x: &[T], shape: &[usize
     let each = x.len() / out.len();
     if last_reduced {
         let fill = |first: usize, part: &mut [T]| {
+            if gone.len() == 1 && kept.len() <= 1 {
+                // Rows one after the other, perhaps short ones.
+                for (y, row) in part.iter_mut().zip(x[first * each..].chunks_exact(each)) {
+                    *y = T::narrow(fold_row::<T, C>(row));
+                }
+                return;
+            }
             for (i, y) in part.iter_mut().enumerate() {
                 *y = T::narrow(fold::<T, C>(x, offset(first + i, &kept), gone[0].size, &gone));
             }
@@ -181,8 +188,8 @@ fn fold_row_of_columns<T: Accumulate, C: Combine<T::Wide>, const N: usize>(
 /// Combines whole rows of as many columns as `sums` has, several rows being taken as one wide row.
 fn fold_narrow<T: Accumulate, C: Combine<T::Wide>>(x: &[T], sums: &mut [T::Wide]) {
     let (width, rows) = (sums.len(), x.len() / sums.len());
-    let mut group = (COLUMNS / 4 / width).min(rows);
-    let mut wide = [C::NEUTRAL; COLUMNS / 4];
+    let mut group = (COLUMNS / 8 / width).min(rows);
+    let mut wide = [C::NEUTRAL; COLUMNS / 8];
     let wide = &mut wide[..group * width];
     let axis = Axis { size: rows / group, stride: wide.len() };
     fold_columns::<T, C>(x, 0, axis.size, &[axis], wide);

@@ -172,8 +172,9 @@ fn transpose_between<W: Copy>(
 /// `dst[row * row_step + column] = src[offset + row + column * columns.stride]`.
 fn transpose<W: Copy>(src: &[W], offset: isize, rows: usize, columns: Axis, dst: &mut [W], row_step: usize) {
     let start = |row: usize, column: usize| (offset + row as isize + column as isize * columns.stride) as usize;
-    // Few rows make for long strips; otherwise blocks of a few tiles touch few pages at a time.
-    let (block, tile) = if rows < TILE { (256, 256) } else { (4 * TILE, TILE) };
+    // Few rows make for long strips. Otherwise blocks of tiles: every column of the operand and every
+    // row of the result may be in a page of its own, and a block's pages are used for many tiles.
+    let (block, tile) = if rows < TILE { (256, 256) } else { (16 * TILE, TILE) };
     for block_row in (0..rows).step_by(block) {
         for block_column in (0..columns.size).step_by(block) {
             for row in (block_row..rows.min(block_row + block)).step_by(TILE) {

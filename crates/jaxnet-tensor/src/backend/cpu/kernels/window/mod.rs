@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::numeric::{Number, with_number};
 use super::{Input, Output};
+use crate::backend::cpu::math::{Level, vectorize};
 use crate::primitive::{SelectKind, Window, WindowKind};
 use sliding::Sliding;
 
@@ -57,19 +58,30 @@ fn reduce<T: Number>(
     let row = |sums: &mut Vec<T::Sum>, (row, output): (usize, &mut [T])| {
         sums.clear();
         sums.resize(output.len(), neutral);
-        sliding.for_each_run(row, |to, from, length| {
-            if length == 1 {
-                // Told apart because the loop below costs more to set up than this does in all.
-                sums[to] = combine(sums[to], input[from].widen());
-                return;
-            }
-            for (sum, &x) in sums[to..to + length].iter_mut().zip(&input[from..from + length]) {
-                *sum = combine(*sum, x.widen());
-            }
-        });
-        for (to, &sum) in output.iter_mut().zip(sums.iter()) {
-            *to = T::narrow(sum);
-        }
+        let sums = &mut sums[..];
+        vectorize(
+            Level::best(),
+            #[inline(always)]
+            || {
+                sliding.for_each_run(
+                    row,
+                    #[inline(always)]
+                    |to, from, length| {
+                        if length == 1 {
+                            // Told apart because the loop below costs more to set up than this does in all.
+                            sums[to] = combine(sums[to], input[from].widen());
+                            return;
+                        }
+                        for (sum, &x) in sums[to..to + length].iter_mut().zip(&input[from..from + length]) {
+                            *sum = combine(*sum, x.widen());
+                        }
+                    },
+                );
+                for (to, &sum) in output.iter_mut().zip(sums.iter()) {
+                    *to = T::narrow(sum);
+                }
+            },
+        );
     };
     let length = sliding.row_length();
     let rows = output.par_chunks_mut(length).with_min_len(TASK.div_ceil(length * sliding.window_size()));
@@ -107,14 +119,25 @@ impl<T: Number> Selected<T> {
         self.best.resize(sliding.row_length(), T::ZERO);
         self.places.clear();
         self.places.resize(sliding.row_length(), NOWHERE);
-        sliding.for_each_run(row, |to, from, length| {
-            let found = self.best[to..to + length].iter_mut().zip(&mut self.places[to..to + length]);
-            for (i, ((best, place), &x)) in found.zip(&operand[from..from + length]).enumerate() {
-                let wins = beats(x, *best) | (*place == NOWHERE);
-                *best = if wins { x } else { *best };
-                *place = if wins { from + i } else { *place };
-            }
-        });
+        let (best, places) = (&mut self.best[..], &mut self.places[..]);
+        vectorize(
+            Level::best(),
+            #[inline(always)]
+            || {
+                sliding.for_each_run(
+                    row,
+                    #[inline(always)]
+                    |to, from, length| {
+                        let found = best[to..to + length].iter_mut().zip(&mut places[to..to + length]);
+                        for (i, ((best, place), &x)) in found.zip(&operand[from..from + length]).enumerate() {
+                            let wins = beats(x, *best) | (*place == NOWHERE);
+                            *best = if wins { x } else { *best };
+                            *place = if wins { from + i } else { *place };
+                        }
+                    },
+                )
+            },
+        );
         &self.places
     }
 }
