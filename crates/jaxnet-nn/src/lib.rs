@@ -10,21 +10,30 @@ mod params;
 mod scope;
 mod sequential;
 
-pub use functions::{log_softmax, relu};
-pub use layers::Dense;
+pub use functions::*;
+pub use layers::*;
 pub use module::{Module, Reuse, Shaped};
 pub use parametrized::{Parameter, Parametrized, parametrized};
 pub use params::{Params, Vars};
 pub use scope::{Bound, Mode, ModuleId, Scope};
 pub use sequential::Sequential;
 
-/// What programs that use this crate mostly need.
+/// What programs that use this crate mostly need: `use jaxnet_nn::prelude::*`.
+///
+/// Initializers that are not here are in [`init`](crate::init).
 pub mod prelude {
-    pub use crate::init::{glorot_normal, normal, zeros};
-    pub use crate::{
-        Dense, Mode, Module, Parameter, Parametrized, Params, Scope, Sequential, Vars, log_softmax, parametrized, relu,
-        sequential,
+    pub use crate::functions::*;
+    pub use crate::init::{
+        constant, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, normal, ones,
+        orthogonal, truncated_normal, uniform, zeros,
     };
-    pub use jaxnet_autograd::{grad, hessian, jit, value_and_grad, vmap};
-    pub use jaxnet_tensor::{DType, Device, Error, Key, Result, Tensor, Tree, tensor};
+    pub use crate::layers::*;
+    pub use crate::{
+        Mode, Module, Parameter, Parametrized, Params, Scope, Sequential, Vars, parametrized, sequential,
+    };
+    pub use jaxnet_autograd::{
+        checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,
+        jit, jvp, scan, value_and_grad, value_and_grad_aux, vjp, vmap, vmap_axes, while_loop,
+    };
+    pub use jaxnet_tensor::{DType, Device, Error, Key, Result, Shape, Tensor, Tree, tensor, try_catch};
 }

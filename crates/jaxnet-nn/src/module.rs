@@ -42,6 +42,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
     type Output: Tree;
 
     /// Runs the module.
+    #[track_caller]
     fn forward(&self, cx: &mut Scope<'_>, x: &X) -> Self::Output;
 
     /// Which module it is; `None` for plain functions, which have no parameters.

@@ -123,6 +123,7 @@ pub(crate) struct Outcome {
 }
 
 /// Runs a module.
+#[track_caller]
 pub(crate) fn run<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Output, Outcome) {
     struct Restore(u64);
     impl Drop for Restore {
@@ -258,6 +259,14 @@ impl<'r> Scope<'r> {
     /// Where the module is in the tree of the whole.
     pub fn path(&self) -> String {
         self.run.path(self.place)
+    }
+
+    /// An error of a layer of this kind, which says where in the tree it is.
+    #[track_caller]
+    pub(crate) fn fail(&self, kind: &str, message: impl Into<String>) -> ! {
+        let path = self.path();
+        let op = if path.is_empty() { kind.to_string() } else { format!("{kind} (`{path}`)") };
+        raise(Error::invalid(op, message))
     }
 
     /// Runs a module inside. The first use gives it its place in the tree; later uses share it.

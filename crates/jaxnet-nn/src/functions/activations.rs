@@ -1,0 +1,264 @@
+//! Activations and other layers without parameters.
+//!
+//! Values and derivatives are those of `jax.nn`, at the kinks too: the derivative of [`relu`] at 0 is 0.
+//! They neither overflow nor give NaN where the limit is a number, in value or derivative, for any finite
+//! input.
+
+use jaxnet_autograd::custom_jvp;
+use jaxnet_tensor::{Error, Tensor, raise};
+
+/// `max(x, 0)`, with derivative 0 at 0.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(relu(&tensor![-1.0, 0.0, 2.0]).to_vec::<f32>(), [0.0, 0.0, 2.0]);
+/// ```
+#[track_caller]
+pub fn relu(x: &Tensor) -> Tensor {
+    // As a choice, since that of a maximum shares the derivative between equal operands; NaN stays NaN.
+    x.le(0).select(0, x)
+}
+
+/// `min(max(x, 0), 6)`, with derivative 0 at 0 and 6.
+#[track_caller]
+pub fn relu6(x: &Tensor) -> Tensor {
+    x.ge(6).select(6, relu(x))
+}
+
+/// [`leaky_relu_slope`] with slope 0.01.
+#[track_caller]
+pub fn leaky_relu(x: &Tensor) -> Tensor {
+    leaky_relu_slope(x, 0.01)
+}
+
+/// `x` where that is at least 0, `slope * x` elsewhere.
+#[track_caller]
+pub fn leaky_relu_slope(x: &Tensor, slope: f64) -> Tensor {
+    x.ge(0).select(x, x * slope)
+}
+
+/// [`elu_alpha`] with `alpha` 1.
+#[track_caller]
+pub fn elu(x: &Tensor) -> Tensor {
+    elu_alpha(x, 1.0)
+}
+
+/// `x` where that is positive, `alpha * (e^x - 1)` elsewhere.
+#[track_caller]
+pub fn elu_alpha(x: &Tensor, alpha: f64) -> Tensor {
+    // The branch that is not taken must not overflow, since 0 * inf is NaN in the derivative.
+    let positive = x.gt(0);
+    positive.select(x, positive.select(0, x).expm1() * alpha)
+}
+
+/// The self-normalizing `1.0507 * elu_alpha(x, 1.6733)` of Klambauer et al. 2017.
+#[track_caller]
+pub fn selu(x: &Tensor) -> Tensor {
+    elu_alpha(x, 1.673_263_242_354_377_2) * 1.050_700_987_355_480_5
+}
+
+/// [`celu_alpha`] with `alpha` 1.
+#[track_caller]
+pub fn celu(x: &Tensor) -> Tensor {
+    celu_alpha(x, 1.0)
+}
+
+/// `x` where that is positive, `alpha * (e^(x / alpha) - 1)` elsewhere: smooth at 0 for every `alpha`.
+#[track_caller]
+pub fn celu_alpha(x: &Tensor, alpha: f64) -> Tensor {
+    let positive = x.gt(0);
+    positive.select(x, (positive.select(0, x) / alpha).expm1() * alpha)
+}
+
+/// `x` times the probability of less than `x` under the normal distribution, with its approximation by
+/// `tanh`, as `jax.nn.gelu` has it by default; see [`gelu_exact`].
+#[track_caller]
+pub fn gelu(x: &Tensor) -> Tensor {
+    // The hyperbolic tangent is 1 or -1 to the last bit beyond, and the cube would overflow in half
+    // precision.
+    let inner = x.clip(-10.0, 10.0);
+    let cubic = &inner + inner.powi(3) * 0.044715;
+    x * (((cubic * (2.0 / std::f64::consts::PI).sqrt()).tanh() + 1.0) * 0.5)
+}
+
+/// `x` times the probability of less than `x` under the normal distribution.
+#[track_caller]
+pub fn gelu_exact(x: &Tensor) -> Tensor {
+    x * ((x * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5)
+}
+
+/// `x * sigmoid(x)`, also called swish.
+#[doc(alias = "swish")]
+#[track_caller]
+pub fn silu(x: &Tensor) -> Tensor {
+    x * x.sigmoid()
+}
+
+/// [`silu`] by its other name.
+#[track_caller]
+pub fn swish(x: &Tensor) -> Tensor {
+    silu(x)
+}
+
+/// `log(1 + e^x)`, a smooth [`relu`].
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(softplus(&tensor![-1e4, 1e4]).to_vec::<f32>(), [0.0, 1e4]);
+/// assert_eq!(grad(|x: Tensor| softplus(&x).sum())(tensor![-1e4, 0.0, 1e4]).to_vec::<f32>(), [0.0, 0.5, 1.0]);
+/// ```
+#[track_caller]
+pub fn softplus(x: &Tensor) -> Tensor {
+    fn value(x: &Tensor) -> Tensor {
+        x.maximum(0.0) + (-x.abs()).exp().log1p()
+    }
+    let x = if x.dtype().is_float() { x.clone() } else { x.astype(x.dtype().to_float()) };
+    if !x.is_traced() {
+        return value(&x);
+    }
+    // The value is put together from pieces whose higher derivatives are wrong at 0.
+    custom_jvp(|x: Tensor| value(&x), |x: Tensor, t: Tensor| (value(&x), t * x.sigmoid()))(x)
+}
+
+/// `x / (1 + |x|)`.
+#[track_caller]
+pub fn softsign(x: &Tensor) -> Tensor {
+    x / (x.abs() + 1)
+}
+
+/// `1 / (1 + e^-x)`.
+#[track_caller]
+pub fn sigmoid(x: &Tensor) -> Tensor {
+    x.sigmoid()
+}
+
+/// `log(sigmoid(x))`, which does not lose small probabilities.
+#[track_caller]
+pub fn log_sigmoid(x: &Tensor) -> Tensor {
+    -softplus(&-x)
+}
+
+/// The hyperbolic tangent.
+#[track_caller]
+pub fn tanh(x: &Tensor) -> Tensor {
+    x.tanh()
+}
+
+/// `x` clipped to `-1..=1`.
+#[track_caller]
+pub fn hard_tanh(x: &Tensor) -> Tensor {
+    x.gt(1).select(1, x.lt(-1).select(-1, x))
+}
+
+/// `relu6(x + 3) / 6`, a [`sigmoid`] in three pieces.
+#[track_caller]
+pub fn hard_sigmoid(x: &Tensor) -> Tensor {
+    relu6(&(x + 3.0)) / 6.0
+}
+
+/// `x * hard_sigmoid(x)`, a [`silu`] in three pieces.
+#[track_caller]
+pub fn hard_swish(x: &Tensor) -> Tensor {
+    x * hard_sigmoid(x)
+}
+
+/// `x * tanh(softplus(x))`.
+#[track_caller]
+pub fn mish(x: &Tensor) -> Tensor {
+    x * softplus(x).tanh()
+}
+
+/// [`glu_axis`] along the last axis.
+#[track_caller]
+pub fn glu(x: &Tensor) -> Tensor {
+    glu_axis(x, -1)
+}
+
+/// The first half along an axis times the [`sigmoid`] of the second.
+///
+/// # Panics
+///
+/// If there is no such axis, or its size is odd.
+#[track_caller]
+pub fn glu_axis(x: &Tensor, axis: isize) -> Tensor {
+    let size = x.dim(axis);
+    if size % 2 != 0 {
+        raise(Error::invalid(
+            "glu",
+            format!("axis {axis} of {} has {size} elements, which is odd; it is split into halves", x.aval()),
+        ));
+    }
+    let halves = x.split_at(&[size / 2], axis);
+    &halves[0] * halves[1].sigmoid()
+}
+
+/// [`softmax_axis`] along the last axis.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(softmax(&tensor![1e4, 1e4, 0.0]).to_vec::<f32>(), [0.5, 0.5, 0.0]);
+/// ```
+#[track_caller]
+pub fn softmax(x: &Tensor) -> Tensor {
+    softmax_axis(x, -1)
+}
+
+/// `e^x`, divided by its sum along an axis.
+#[track_caller]
+pub fn softmax_axis(x: &Tensor, axis: isize) -> Tensor {
+    let exp = shifted(x, axis).exp();
+    &exp / exp.sum_keepdims(axis)
+}
+
+/// [`log_softmax_axis`] along the last axis.
+#[track_caller]
+pub fn log_softmax(x: &Tensor) -> Tensor {
+    log_softmax_axis(x, -1)
+}
+
+/// `log(softmax(x))`, which does not lose small probabilities.
+#[track_caller]
+pub fn log_softmax_axis(x: &Tensor, axis: isize) -> Tensor {
+    let shifted = shifted(x, axis);
+    let normalizer = shifted.exp().sum_keepdims(axis).log();
+    shifted - normalizer
+}
+
+/// `x` less its maximum along an axis, which changes no softmax and has no part in its derivative.
+#[track_caller]
+pub(super) fn shifted(x: &Tensor, axis: isize) -> Tensor {
+    let x = if x.dtype().is_float() { x.clone() } else { x.astype(x.dtype().to_float()) };
+    &x - x.max_keepdims(axis).stop_gradient()
+}
+
+/// [`standardize_axis`] along the last axis.
+#[track_caller]
+pub fn standardize(x: &Tensor) -> Tensor {
+    standardize_axis(x, -1)
+}
+
+/// `x` less its mean along an axis, divided by the standard deviation; 1e-5 is added to the variance.
+#[track_caller]
+pub fn standardize_axis(x: &Tensor, axis: isize) -> Tensor {
+    let centered = x - x.mean_keepdims(axis);
+    let variance = centered.square().mean_keepdims(axis);
+    centered * (variance + 1e-5).rsqrt()
+}
+
+/// The axes after the first as one.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(flatten(&Tensor::zeros([2, 3, 4])).shape().dims(), [2, 12]);
+/// ```
+///
+/// # Panics
+///
+/// If `x` is a scalar.
+#[track_caller]
+pub fn flatten(x: &Tensor) -> Tensor {
+    let Some((&first, rest)) = x.shape().split_first() else {
+        raise(Error::invalid("flatten", "a scalar has no leading axis to keep; see `Tensor::flatten`"));
+    };
+    x.reshape([first, rest.iter().product::<usize>()])
+}

@@ -1,0 +1,196 @@
+//! Normalization.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jaxnet_tensor::{DType, Shape, Tensor};
+
+use super::Tag;
+use crate::init::{ones, zeros};
+use crate::module::Module;
+use crate::scope::{ModuleId, Scope};
+
+/// Batch normalization (Ioffe and Szegedy 2015): `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with
+/// statistics over all axes but the last, or those that [`axis`](Self::axis) says.
+///
+/// In training, the statistics are those of the batch, and running ones, which are state, move towards them;
+/// in evaluation the running ones count. [`batch_statistics`](Self::batch_statistics) is without state.
+///
+/// Parameters: `gamma` (ones at first) and `beta` (zeros at first), over the axes that stay. State: `mean` and
+/// `var`, the same. Statistics of half-precision inputs are computed in f32.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+///
+/// let layer = BatchNorm::new();
+/// let x = tensor![[1.0, 0.0], [3.0, 0.0]];
+/// let vars = layer.init(Key::new(0), &x);
+/// let (y, state) = layer.call(&vars, &x, Mode::Train(Key::new(1)));
+/// assert!(y.allclose(tensor![[-1.0, 0.0], [1.0, 0.0]], 1e-4, 0.0));
+/// assert!(state["mean"].allclose(tensor![0.02, 0.0], 1e-5, 0.0));
+///
+/// let vars = vars.with_state(state);
+/// let (y, _) = layer.call(&vars, &x, Mode::Eval);
+/// ```
+#[derive(Clone)]
+pub struct BatchNorm {
+    tag: Tag,
+    /// The axes to take statistics over; all but the last if not said.
+    axes: Option<Vec<isize>>,
+    /// For running statistics, if they are kept.
+    momentum: Option<f64>,
+    epsilon: f64,
+    center: bool,
+    scale: bool,
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        BatchNorm::new()
+    }
+}
+
+impl BatchNorm {
+    /// With running statistics, of momentum 0.99, for evaluation.
+    pub fn new() -> Self {
+        BatchNorm {
+            tag: Tag::new("batch_norm"),
+            axes: None,
+            momentum: Some(0.99),
+            epsilon: 1e-5,
+            center: true,
+            scale: true,
+        }
+    }
+
+    /// With the statistics of the current batch in evaluation too, as JAXnet has it, and without state.
+    pub fn batch_statistics() -> Self {
+        BatchNorm { momentum: None, ..BatchNorm::new() }
+    }
+
+    /// The axes to take statistics over, as `[0, 1, 2]`; negative ones count from the end.
+    pub fn axis(self, axes: impl Into<Vec<isize>>) -> Self {
+        BatchNorm { axes: Some(axes.into()), ..self }
+    }
+
+    /// Which share of the running statistics stays at each step; 0.99 otherwise.
+    pub fn momentum(self, momentum: f64) -> Self {
+        BatchNorm { momentum: Some(momentum), ..self }
+    }
+
+    /// What is added to the variance; 1e-5 otherwise.
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        BatchNorm { epsilon, ..self }
+    }
+
+    /// Whether `beta` is added.
+    pub fn center(self, center: bool) -> Self {
+        BatchNorm { center, ..self }
+    }
+
+    /// Whether `gamma` is multiplied with.
+    pub fn scale(self, scale: bool) -> Self {
+        BatchNorm { scale, ..self }
+    }
+
+    /// The layer with another name in parameter trees.
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        BatchNorm { tag: self.tag.named(name), ..self }
+    }
+
+    /// Another layer of the same kind, with parameters and state of its own.
+    pub fn fresh(&self) -> Self {
+        BatchNorm { tag: self.tag.fresh(), ..self.clone() }
+    }
+
+    /// The axes to take statistics over, in order.
+    #[track_caller]
+    fn reduced(&self, cx: &Scope<'_>, x: &Tensor) -> Vec<usize> {
+        let rank = x.rank();
+        let Some(axes) = &self.axes else {
+            if rank == 0 {
+                cx.fail("BatchNorm", "needs an input with an axis of channels, got a scalar")
+            }
+            return (0..rank - 1).collect();
+        };
+        let mut reduced = Vec::new();
+        for &axis in axes {
+            let place = if axis < 0 { axis + rank as isize } else { axis };
+            if place < 0 || place >= rank as isize || reduced.contains(&(place as usize)) {
+                cx.fail(
+                    "BatchNorm",
+                    format!("axes {axes:?} must each be one of the {rank} axes of the input {}, once", x.aval()),
+                )
+            }
+            reduced.push(place as usize);
+        }
+        reduced.sort_unstable();
+        reduced
+    }
+}
+
+impl Module<Tensor> for BatchNorm {
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Scope<'_>, x: &Tensor) -> Tensor {
+        let axes = self.reduced(cx, x);
+        let x = match x.dtype() {
+            DType::F64 => x.clone(),
+            _ => x.astype(DType::F32),
+        };
+        let stay = x.shape().without_axes(&axes);
+        let beside: Shape =
+            x.shape().iter().enumerate().map(|(axis, &size)| if axes.contains(&axis) { 1 } else { size }).collect();
+        let beside = |v: &Tensor| v.reshape(beside.dims());
+        let batch = || {
+            let mean = x.mean_axis(&axes[..]);
+            let variance = (&x - beside(&mean)).square().mean_axis(&axes[..]);
+            (mean, variance)
+        };
+        let (mean, variance) = match self.momentum {
+            None => batch(),
+            Some(momentum) => {
+                let (old_mean, old_var) = (
+                    cx.state("mean", || Tensor::zeros(&stay)),
+                    cx.state("var", || Tensor::ones(&stay)),
+                );
+                for (name, found) in [("mean", &old_mean), ("var", &old_var)] {
+                    if *found.shape() != stay {
+                        cx.fail(
+                            "BatchNorm",
+                            format!("the running `{name}` has shape {}, the input {} needs {stay}", found.shape(), x.aval()),
+                        )
+                    }
+                }
+                if cx.is_training() {
+                    let (mean, variance) = batch();
+                    let next = |old: &Tensor, new: &Tensor| {
+                        let new = new.stop_gradient().astype(old.dtype());
+                        old * momentum + new * (1.0 - momentum)
+                    };
+                    cx.set_state("mean", &next(&old_mean, &mean));
+                    cx.set_state("var", &next(&old_var, &variance));
+                    (mean, variance)
+                } else {
+                    (old_mean, old_var)
+                }
+            }
+        };
+        let mut factor = (variance + self.epsilon).rsqrt();
+        if self.scale {
+            factor = factor * cx.param("gamma", &stay, ones());
+        }
+        let y = (&x - beside(&mean)) * beside(&factor);
+        if self.center { y + beside(&cx.param("beta", &stay, zeros())) } else { y }
+    }
+
+    fn id(&self) -> Option<ModuleId> {
+        Some(self.tag.id)
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.tag.name)
+    }
+}

@@ -1,0 +1,102 @@
+//! What convolutions and pooling share: inputs of shape [batch.., spatial.., channels] and padding.
+
+use jaxnet_tensor::{Dims, Shape, Tensor};
+
+use crate::scope::Scope;
+
+/// How far windows reach over the edges of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Padding {
+    /// Not at all: only whole windows count.
+    Valid,
+    /// So that there is an output for every input, or for every `stride` inputs; an odd one more is padded at
+    /// the end.
+    Same,
+    /// So many places before and after, for each spatial axis.
+    Explicit(Vec<(usize, usize)>),
+}
+
+/// How windows slide over the spatial axes of an input.
+#[derive(Clone, Debug)]
+pub(super) struct Windows {
+    pub size: Dims,
+    pub strides: Dims,
+    pub dilation: Dims,
+    pub padding: Padding,
+}
+
+/// Windows laid out for one input.
+pub(super) struct Layout {
+    /// The axes before the spatial ones.
+    pub batch: Shape,
+    pub channels: usize,
+    pub padding: Vec<(i64, i64)>,
+}
+
+impl Windows {
+    pub fn new(size: &[usize]) -> Self {
+        let ones = Dims::from_elem(1, size.len());
+        Windows { size: size.into(), strides: ones.clone(), dilation: ones, padding: Padding::Valid }
+    }
+
+    /// Lays the windows out, or says what is wrong with them or the input.
+    #[track_caller]
+    pub fn layout(&self, cx: &Scope<'_>, kind: &str, x: &Tensor) -> Layout {
+        let rank = self.size.len();
+        let fail = |message: String| -> ! { cx.fail(kind, message) };
+        for (what, sizes) in [("a window", &self.size), ("strides", &self.strides), ("a dilation", &self.dilation)] {
+            if sizes.len() != rank || sizes.contains(&0) {
+                fail(format!(
+                    "{what} of {sizes:?} does not fit windows {:?}: there must be one number for each spatial axis, at \
+                     least 1",
+                    self.size
+                ))
+            }
+        }
+        if rank == 0 {
+            fail("needs windows of at least one spatial axis".into())
+        }
+        if x.rank() < rank + 1 {
+            let wanted = if rank == 1 { "1 spatial axis".to_string() } else { format!("{rank} spatial axes") };
+            fail(format!(
+                "windows {:?} need an input of {wanted} and then channels, after any batch axes; got shape {} \
+                 (`expand_dims(-1)` adds an axis of one channel)",
+                self.size,
+                x.shape()
+            ))
+        }
+        let (batch, rest) = x.shape().split_at(x.rank() - rank - 1);
+        let spatial = &rest[..rank];
+        let span: Dims = self.size.iter().zip(&self.dilation).map(|(&size, &by)| (size - 1) * by + 1).collect();
+        let padding: Vec<(i64, i64)> = match &self.padding {
+            Padding::Valid => vec![(0, 0); rank],
+            Padding::Same => (0..rank)
+                .map(|axis| {
+                    let places = spatial[axis].div_ceil(self.strides[axis]);
+                    let needed = places.saturating_sub(1) * self.strides[axis] + span[axis];
+                    let total = if places == 0 { 0 } else { needed.saturating_sub(spatial[axis]) };
+                    ((total / 2) as i64, (total - total / 2) as i64)
+                })
+                .collect(),
+            Padding::Explicit(padding) if padding.len() == rank => {
+                padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect()
+            }
+            Padding::Explicit(padding) => fail(format!(
+                "padding {padding:?} must have one pair for each spatial axis of windows {:?}",
+                self.size
+            )),
+        };
+        for axis in 0..rank {
+            let padded = spatial[axis] as i64 + padding[axis].0 + padding[axis].1;
+            if spatial[axis] > 0 && padded < span[axis] as i64 {
+                fail(format!(
+                    "windows {:?}{} do not fit into spatial axes {spatial:?} (padding {padding:?}); use \
+                     `.padding(Padding::Same)` or smaller windows",
+                    self.size,
+                    if self.dilation.iter().any(|&by| by != 1) { format!(" (dilation {:?})", self.dilation) } else { String::new() },
+                ))
+            }
+        }
+        Layout { batch: batch.into(), channels: rest[rank], padding }
+    }
+}
