@@ -272,7 +272,9 @@ fn try_vmap<A: Tree, B: Tree>(
         .zip(wanted)
         .map(|((result, from), to)| match (from, to) {
             (None, None) => Ok(result.clone()),
-            (Some(_), None) => Err(Error::invalid("vmap", "a result that differs between examples needs an output axis")),
+            (Some(_), None) => {
+                Err(Error::invalid("vmap", "a result that differs between examples needs an output axis"))
+            }
             (from, Some(to)) => {
                 let rank = result.rank() + from.is_none() as usize;
                 let index = if to < 0 { to + rank as isize } else { to };

@@ -158,9 +158,10 @@ impl Hessian {
     #[track_caller]
     pub fn block(&self, row: &str, column: &str) -> &Tensor {
         let find = |path: &str| {
-            self.paths.iter().position(|here| here == path).ok_or_else(|| {
-                Error::tree(path, format!("there is no such leaf; there are {}", self.paths.join(", ")))
-            })
+            self.paths
+                .iter()
+                .position(|here| here == path)
+                .ok_or_else(|| Error::tree(path, format!("there is no such leaf; there are {}", self.paths.join(", "))))
         };
         &self.blocks[find(row).or_raise()][find(column).or_raise()]
     }
@@ -173,8 +174,7 @@ impl Hessian {
     /// All second derivatives as one matrix over the elements of all leaves, in order.
     #[track_caller]
     pub fn to_matrix(&self) -> Tensor {
-        let sizes: Vec<usize> =
-            (0..self.paths.len()).map(|i| self.blocks[i][i].size().isqrt()).collect();
+        let sizes: Vec<usize> = (0..self.paths.len()).map(|i| self.blocks[i][i].size().isqrt()).collect();
         let rows: Vec<Tensor> = self
             .blocks
             .iter()

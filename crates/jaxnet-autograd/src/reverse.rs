@@ -28,8 +28,10 @@ pub(crate) fn linearize_leaves(
 /// Cotangents of all leaves from those of the differentiable ones.
 fn complete(primals: &[Tensor], cotangents: Vec<Option<Tensor>>) -> Vec<Tensor> {
     let mut cotangents = cotangents.into_iter();
-    let all =
-        primals.iter().map(|primal| if primal.dtype().is_float() { cotangents.next().flatten() } else { None }).collect();
+    let all = primals
+        .iter()
+        .map(|primal| if primal.dtype().is_float() { cotangents.next().flatten() } else { None })
+        .collect();
     instantiate(primals, all)
 }
 
@@ -51,8 +53,7 @@ where
 {
     let (primals, structure) = tree::flatten(&primal);
     let mut out = None;
-    let (outputs, linear) =
-        linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
+    let (outputs, linear) = linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
     let out = out.expect("the function has run");
     let value = tree::unflatten(&out, outputs.clone()).or_raise();
     let derivative = move |tangent: A| {
@@ -84,8 +85,7 @@ where
 {
     let (primals, structure) = tree::flatten(&primal);
     let mut out = None;
-    let (outputs, linear) =
-        linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
+    let (outputs, linear) = linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
     let value = tree::unflatten(&out.expect("the function has run"), outputs.clone()).or_raise();
     let pullback = move |cotangent: F::Output| {
         let cotangents = check_tangents("vjp", &outputs, tree::flatten(&cotangent).0).or_raise();

@@ -70,9 +70,8 @@ fn draw(pixels: &mut [u8], title: &str, curves: &[Curve<'_>]) -> Result<(), Stri
 
     let root = BitMapBackend::with_buffer(pixels, (WIDTH, HEIGHT)).into_drawing_area();
     let write = |label: &str, x: i32, y: i32, color: RGBColor| {
-        let inside = |&(dx, dy): &(i32, i32)| {
-            (0..WIDTH as i32).contains(&(x + dx)) && (0..HEIGHT as i32).contains(&(y + dy))
-        };
+        let inside =
+            |&(dx, dy): &(i32, i32)| (0..WIDTH as i32).contains(&(x + dx)) && (0..HEIGHT as i32).contains(&(y + dy));
         let mut dots = text::pixels(label).into_iter().filter(inside);
         dots.try_for_each(|(dx, dy)| root.draw_pixel((x + dx, y + dy), &color)).map_err(|error| say(&error))
     };

@@ -48,7 +48,10 @@ fn modules_made_inside_are_matched_by_use() {
         let own = cx.param("scale", [2], jaxnet_nn::init::zeros());
         again * own
     });
-    let outer = { let net = net.clone(); parametrized("outer", move |cx, x: &Tensor| cx.call(&net, x) + cx.call(&net, x)) };
+    let outer = {
+        let net = net.clone();
+        parametrized("outer", move |cx, x: &Tensor| cx.call(&net, x) + cx.call(&net, x))
+    };
     let x = Tensor::ones([2, 3]);
     let params = outer.init_params(Key::new(0), &x);
     assert_eq!(
@@ -70,7 +73,10 @@ fn losses_lend_their_parameters() {
     let direct = net.apply(&params.at("sequential"), &batch.0);
     let from_loss = net.apply_from(&[loss.shaped(&batch).reuse(&params)], &batch.0);
     assert_eq!(direct.to_vec::<f32>(), from_loss.to_vec::<f32>());
-    let accuracy = { let net = net.clone(); parametrized("accuracy", move |cx, (x, y): &(Tensor, Tensor)| cx.call(&net, x).eq(y).mean()) };
+    let accuracy = {
+        let net = net.clone();
+        parametrized("accuracy", move |cx, (x, y): &(Tensor, Tensor)| cx.call(&net, x).eq(y).mean())
+    };
     accuracy.apply_from(&[loss.reuse(&params)], &batch);
     let error = jaxnet_tensor::try_catch(|| net.apply_from(&[Dense::new(3).reuse(&params)], &batch.0)).err().unwrap();
     assert!(error.to_string().starts_with("dense:"), "{error}");
@@ -102,7 +108,10 @@ fn recurrent_cells_scan() {
         let next = Tensor::concatenate(&[x.clone(), carry.clone()], -1).matmul(&kernel).tanh();
         (next.clone(), next)
     });
-    let net = { let cell = cell.clone(); parametrized("rnn", move |cx, xs: &Tensor| cx.scan(&cell, Tensor::zeros([4]), xs.clone()).1) };
+    let net = {
+        let cell = cell.clone();
+        parametrized("rnn", move |cx, xs: &Tensor| cx.scan(&cell, Tensor::zeros([4]), xs.clone()).1)
+    };
     let xs = Tensor::ones([6, 3]);
     let params = net.init_params(Key::new(0), &xs);
     assert_eq!(params.paths(), ["cell.kernel"]);
@@ -134,7 +143,10 @@ fn state_goes_in_and_comes_out() {
     let (y, state) = net.call(&vars, &x, Mode::Eval);
     assert_eq!(y.item::<f32>(), 1.0);
     assert_eq!(state["counter.count"].item::<f32>(), 2.0);
-    let step = jit(|vars: Vars| { let (y, state) = net.call(&vars, &Tensor::zeros([]), Mode::Eval); (vars.with_state(state), y) });
+    let step = jit(|vars: Vars| {
+        let (y, state) = net.call(&vars, &Tensor::zeros([]), Mode::Eval);
+        (vars.with_state(state), y)
+    });
     let (vars, _) = step.call(vars.with_state(state));
     assert_eq!(vars.state["counter.count"].item::<f32>(), 4.0);
     assert!(net.try_init_params(Key::new(0), &x).unwrap_err().to_string().contains("init"));

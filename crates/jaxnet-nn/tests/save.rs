@@ -243,7 +243,8 @@ fn flipped_bytes_never_panic() {
     let directory = directory();
     let path = directory.path().join("flipped");
     let whole = small();
-    let template: Small = (Dense::new(2).init_params(Key::new(0), &Tensor::zeros([1, 2])), Key::new(1), tensor![true, true]);
+    let template: Small =
+        (Dense::new(2).init_params(Key::new(0), &Tensor::zeros([1, 2])), Key::new(1), tensor![true, true]);
     // A plain generator, so that failures repeat.
     let mut random = 1_u64;
     let mut next = || {
@@ -254,7 +255,8 @@ fn flipped_bytes_never_panic() {
         let mut bytes = whole.clone();
         for _ in 0..1 + next() % 3 {
             let at = next() % bytes.len();
-            bytes[at] = if round % 2 == 0 { bytes[at] ^ (1 << (next() % 8)) } else { b"0123456789[]{}\",:"[next() % 17] };
+            bytes[at] =
+                if round % 2 == 0 { bytes[at] ^ (1 << (next() % 8)) } else { b"0123456789[]{}\",:"[next() % 17] };
         }
         fs::write(&path, &bytes).unwrap();
         let _ = load::<Small>(&path);

@@ -53,10 +53,14 @@ fn ordered(x: &Tensor) -> Vec<i64> {
     let flip = |bits: i64, width: u32| if bits >> (width - 1) & 1 == 1 { (1_i64 << (width - 1)) - bits } else { bits };
     match x.dtype() {
         DType::F32 => x.to_vec::<f32>().iter().map(|x| flip(x.to_bits() as i64, 32)).collect(),
-        DType::F64 => x.to_vec::<f64>().iter().map(|x| {
-            let bits = x.to_bits() as i64;
-            if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits }
-        }).collect(),
+        DType::F64 => x
+            .to_vec::<f64>()
+            .iter()
+            .map(|x| {
+                let bits = x.to_bits() as i64;
+                if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits }
+            })
+            .collect(),
         DType::F16 => x.to_vec::<half::f16>().iter().map(|x| flip(x.to_bits() as i64, 16)).collect(),
         DType::BF16 => x.to_vec::<half::bf16>().iter().map(|x| flip(x.to_bits() as i64, 16)).collect(),
         _ => x.astype(DType::I64).to_vec::<i64>(),

@@ -157,9 +157,7 @@ fn cross_entropy(net: &Parametrized<Tensor, Tensor>) -> Parametrized<Labeled, Te
 /// How many images a net tells right.
 fn correct(net: &Parametrized<Tensor, Tensor>) -> Parametrized<Labeled, Tensor> {
     let net = net.clone();
-    parametrized("correct", move |cx, batch: &Labeled| {
-        cx.call(&net, &batch.images).argmax(-1).eq(&batch.labels).sum()
-    })
+    parametrized("correct", move |cx, batch: &Labeled| cx.call(&net, &batch.images).argmax(-1).eq(&batch.labels).sum())
 }
 
 /// What happened in an epoch: a line of the metrics file.
@@ -186,9 +184,8 @@ fn train(options: &Train) -> Result<()> {
     let opt = Adam::new(options.lr);
 
     // One function makes a whole step: from the state before and a batch to the state after.
-    let step = |(state, batch): (OptState, Labeled)| {
-        opt.update_and_get_loss(state, |params| loss.apply(&params, &batch))
-    };
+    let step =
+        |(state, batch): (OptState, Labeled)| opt.update_and_get_loss(state, |params| loss.apply(&params, &batch));
     // The loss's parameters serve all that is built from the same net.
     let count = |(params, batch): (Params, Labeled)| correct.apply_from(&[loss.reuse(&params)], &batch);
     let (compiled_step, compiled_count) = (jit(step), jit(count));
@@ -263,7 +260,8 @@ fn classify(options: &Classify) -> Result<()> {
     let loss = cross_entropy(&net);
     let state: OptState = load_file(&common.out.join(file_name(common.model)))?;
     let params = state.params.map_leaves(|_, leaf| leaf.to(&device).unwrap_or_else(|_| leaf.clone()));
-    let logits = net.try_apply(&net.params_from(&[loss.shaped(&batch).reuse(&params)], &batch.images), &batch.images)?;
+    let logits =
+        net.try_apply(&net.params_from(&[loss.shaped(&batch).reuse(&params)], &batch.images), &batch.images)?;
     let probabilities = log_softmax(&logits).exp().to_vec::<f32>();
 
     for row in batch.images.to_vec::<u8>().chunks(28) {

@@ -34,8 +34,7 @@ use crate::shape::Dims;
 /// When the program is not well-formed.
 pub fn simplify(program: &Program) -> Result<Program> {
     let mut simplifier = Simplifier::default();
-    let inputs: Vec<Atom> =
-        program.input_avals().iter().map(|aval| simplifier.builder.input(aval.clone())).collect();
+    let inputs: Vec<Atom> = program.input_avals().iter().map(|aval| simplifier.builder.input(aval.clone())).collect();
     simplifier.definitions.resize(inputs.len(), None);
     let outputs = simplifier.visit(program, &inputs)?;
     Ok(without_dead_code(&simplifier.builder.finish(&outputs)))
@@ -267,7 +266,9 @@ impl Simplifier {
     /// Takes up transposes of the operands.
     fn dot(&mut self, op: &DotGeneral, inputs: &SmallVec<[Atom; 3]>) -> Result<Option<Atom>> {
         let transposed = |atom: &Atom| match self.definition(atom) {
-            Some((Primitive::Shape(ShapeOp::Transpose { permutation }), inner)) => Some((permutation.clone(), inner[0])),
+            Some((Primitive::Shape(ShapeOp::Transpose { permutation }), inner)) => {
+                Some((permutation.clone(), inner[0]))
+            }
             _ => None,
         };
         // Free axes come out in the order of the operand's axes, which must stay as it is.
@@ -306,22 +307,16 @@ fn fold(op: &Elementwise, inputs: &[Atom]) -> Option<Literal> {
 
 fn simplify_inside(control: &Control) -> Result<Control> {
     Ok(match control {
-        Control::Cond { branches } => {
-            Control::Cond { branches: branches.iter().map(simplify).collect::<Result<_>>()? }
-        }
+        Control::Cond { branches } => Control::Cond { branches: branches.iter().map(simplify).collect::<Result<_>>()? },
         Control::While { cond, body, cond_consts, body_consts } => Control::While {
             cond: simplify(cond)?,
             body: simplify(body)?,
             cond_consts: *cond_consts,
             body_consts: *body_consts,
         },
-        Control::Scan { body, length, reverse, consts, carry } => Control::Scan {
-            body: simplify(body)?,
-            length: *length,
-            reverse: *reverse,
-            consts: *consts,
-            carry: *carry,
-        },
+        Control::Scan { body, length, reverse, consts, carry } => {
+            Control::Scan { body: simplify(body)?, length: *length, reverse: *reverse, consts: *consts, carry: *carry }
+        }
         other => other.clone(),
     })
 }
@@ -329,7 +324,7 @@ fn simplify_inside(control: &Control) -> Result<Control> {
 /// The program without equations whose results nobody uses.
 fn without_dead_code(program: &Program) -> Program {
     let mut live = vec![false; program.var_count()];
-    let mut mark = |live: &mut Vec<bool>, atoms: &[Atom]| {
+    let mark = |live: &mut Vec<bool>, atoms: &[Atom]| {
         for var in atoms.iter().filter_map(|atom| atom.var()) {
             live[var.index()] = true;
         }

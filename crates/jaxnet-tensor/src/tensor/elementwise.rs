@@ -64,11 +64,8 @@ fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N
             _ => x,
         }));
     }
-    let (dtype, weak) = operands
-        .iter()
-        .map(|x| (x.dtype(), x.is_weak()))
-        .reduce(promote_types)
-        .expect("at least one operand");
+    let (dtype, weak) =
+        operands.iter().map(|x| (x.dtype(), x.is_weak())).reduce(promote_types).expect("at least one operand");
     let mut shape = Shape::scalar();
     for operand in &operands {
         shape = shape.broadcast(operand.shape()).ok_or_else(|| {
@@ -508,7 +505,9 @@ impl Tensor {
     pub fn select(&self, on_true: impl Operand, on_false: impl Operand) -> Tensor {
         let attempt = || {
             let [x, y] = promote("select", [on_true.into_tensor(), on_false.into_tensor()])?;
-            let fail = || Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()));
+            let fail = || {
+                Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()))
+            };
             let values = x.shape().broadcast(y.shape()).ok_or_else(fail)?;
             let shape = values.broadcast(self.shape()).ok_or_else(fail)?;
             let to = |x: &Tensor| if x.rank() == 0 { Ok(x.clone()) } else { lax::broadcast_to(x, &shape) };
