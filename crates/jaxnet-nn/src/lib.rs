@@ -1,6 +1,7 @@
 //! Neural-network modules as pure functions.
 #![deny(missing_docs)]
 
+mod combinators;
 mod functions;
 pub mod init;
 mod layers;
@@ -11,6 +12,7 @@ mod save;
 mod scope;
 mod sequential;
 
+pub use combinators::{Batched, L2Regularized, Regularized, Reparametrized};
 pub use functions::*;
 pub use layers::*;
 pub use module::{Module, Reuse, Shaped};
@@ -31,8 +33,8 @@ pub mod prelude {
     };
     pub use crate::layers::*;
     pub use crate::{
-        Mode, Module, Parameter, Parametrized, Params, Scope, Sequential, Vars, load, load_like, parametrized, save,
-        sequential,
+        Batched, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Reparametrized, Scope,
+        Sequential, Vars, load, load_like, parametrized, save, sequential,
     };
     pub use jaxnet_autograd::{
         checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,

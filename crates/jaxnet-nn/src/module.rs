@@ -55,7 +55,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
     /// shapes and dtypes of the inputs matter, unless an initializer depends on data.
     #[track_caller]
     fn init(&self, key: Key, x: &X) -> Vars {
-        run(self, x, Given { init_key: Some(key), ..Given::default() }).1.vars
+        run(self, x, Given { init_key: Some(key), ..Given::default() }).1.vars()
     }
 
     /// Makes parameters, for modules without state.
@@ -77,7 +77,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
     #[track_caller]
     fn init_params_reusing(&self, key: Key, reuse: &[Reuse], x: &X) -> Params {
         let reuse = collect(reuse, x).or_raise();
-        run(self, x, Given { init_key: Some(key), reuse, ..Given::default() }).1.vars.params
+        run(self, x, Given { init_key: Some(key), reuse, ..Given::default() }).1.params()
     }
 
     /// As [`init_params`](Self::init_params).
@@ -131,7 +131,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
     fn call(&self, vars: &Vars, x: &X, mode: Mode) -> (Self::Output, Params) {
         let given = Given { params: Some(vars.params.clone()), state: Some(vars.state.clone()), ..Given::default() };
         let (y, outcome) = run(self, x, given.mode(mode));
-        (y, outcome.vars.state)
+        (y, outcome.state())
     }
 
     /// These parameters as those of this module, for [`apply_from`](Self::apply_from),
@@ -175,7 +175,7 @@ pub trait Module<X: Tree>: Clone + Send + Sync + 'static {
         let mut params = None;
         abstractly(x, |x| {
             let (_, outcome) = run(self, &x, Given { reuse, key: Some(Key::new(0)), ..Given::default() });
-            params = Some(outcome.vars.params);
+            params = Some(outcome.params());
         });
         params.expect("the module has run")
     }
@@ -237,7 +237,7 @@ fn parts<X: Tree, M: Module<X>>(module: &M, params: &Params, x: &X) -> Result<Ha
     try_catch(|| {
         abstractly(x, |x| {
             let given = Given { params: Some(params.clone()), key: Some(Key::new(0)), ..Given::default() };
-            modules = run(module, &x, given).1.modules;
+            modules = run(module, &x, given).1.modules();
         });
     })
     .map_err(|error| {
@@ -248,7 +248,7 @@ fn parts<X: Tree, M: Module<X>>(module: &M, params: &Params, x: &X) -> Result<Ha
 }
 
 /// Runs `f` on something of the shapes of `x`, computing nothing.
-fn abstractly<X: Tree>(x: &X, f: impl FnOnce(X)) {
+pub(crate) fn abstractly<X: Tree>(x: &X, f: impl FnOnce(X)) {
     let f = std::cell::Cell::new(Some(f));
     eval_shape(
         |x: X| {

@@ -137,6 +137,33 @@ impl Params {
         self.map_leaves(f)
     }
 
+    /// The same parameters, of which those at paths that `frozen` says have derivative zero: for training
+    /// the others alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let net = sequential![Dense::new(4), relu, Dense::new(2)];
+    /// let x = Tensor::ones([1, 3]);
+    /// let params = net.init_params(Key::new(0), &x);
+    /// let loss = |p: Params| net.apply(&p.freeze(|path| path.starts_with("dense0")), &x).sum();
+    /// let gradients = grad(loss)(params);
+    /// assert_eq!(gradients["dense0.bias"].to_vec::<f32>(), [0.0; 4]);
+    /// assert_eq!(gradients["dense1.bias"].to_vec::<f32>(), [1.0; 2]);
+    /// ```
+    #[track_caller]
+    pub fn freeze(&self, frozen: impl Fn(&str) -> bool) -> Params {
+        self.map(|path, leaf| if frozen(path) { leaf.stop_gradient() } else { leaf.clone() })
+    }
+
+    /// A tree of the same structure of boolean scalars, which say of each path whether it was picked.
+    #[track_caller]
+    pub fn mask(&self, picked: impl Fn(&str) -> bool) -> Params {
+        self.map(|path, _| Tensor::scalar(picked(path)))
+    }
+
     fn missing(&self, path: &str) -> Error {
         let paths = self.paths();
         let shown = if paths.is_empty() { "no parameters at all".to_string() } else { paths.join(", ") };

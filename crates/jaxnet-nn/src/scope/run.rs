@@ -1,0 +1,202 @@
+//! One run of a module: the places that are found or made in its tree.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jaxnet_tensor::{Key, Tree};
+
+use super::transforms::{Reader, Transform};
+use super::{CURRENT_RUN, Mode, ModuleId, NEXT, Scope};
+use crate::module::Module;
+use crate::params::{Node, Params, Vars};
+
+/// A part of a run: what one use of a module has to itself.
+pub(super) struct Place {
+    pub parent: Option<usize>,
+    pub base: Arc<str>,
+    /// How many siblings with this base came before.
+    pub occurrence: usize,
+    /// Whether it is matched by where it is used, not by the module's identity.
+    pub positional: bool,
+    pub children: Vec<usize>,
+    pub given: Option<Node>,
+    pub given_state: Option<Node>,
+    /// The parameter, if it is one, before it is replaced by transforms.
+    pub value: Option<Node>,
+    /// The state variable, if it is one.
+    pub state: Option<Node>,
+}
+
+/// One run of a module, in which its tree is found or made.
+pub(crate) struct Run {
+    pub(super) id: u64,
+    pub(super) places: Vec<Place>,
+    pub(super) by_module: HashMap<ModuleId, usize>,
+    /// Parameters that were given for modules, wherever they are used.
+    pub(super) reuse: HashMap<ModuleId, Node>,
+    /// Makes parameters that nobody gave.
+    pub(super) init_key: Option<Key>,
+    pub(super) initialized: u32,
+    pub(super) training: bool,
+    pub(super) key: Option<Key>,
+    pub(super) drawn: u32,
+    pub(super) readers: Vec<Reader>,
+    pub(super) transforms: Vec<Transform>,
+}
+
+/// What a run is given.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub params: Option<Params>,
+    pub state: Option<Params>,
+    pub reuse: HashMap<ModuleId, Node>,
+    pub init_key: Option<Key>,
+    pub training: bool,
+    pub key: Option<Key>,
+}
+
+impl Given {
+    pub fn mode(mut self, mode: Mode) -> Self {
+        (self.training, self.key) = match mode {
+            Mode::Train(key) => (true, Some(key)),
+            Mode::Eval => (false, None),
+            Mode::EvalWithKey(key) => (false, Some(key)),
+        };
+        self
+    }
+}
+
+/// What a run leaves; what of it nobody asks for is not put together.
+pub(crate) struct Outcome(Run);
+
+impl Outcome {
+    pub fn vars(&self) -> Vars {
+        Vars { params: self.params(), state: self.state() }
+    }
+
+    pub fn params(&self) -> Params {
+        Params(self.0.export(0, &|_, place| place.value.clone()))
+    }
+
+    pub fn state(&self) -> Params {
+        Params(self.0.export(0, &|_, place| place.state.clone()))
+    }
+
+    /// Where each module's parameters are.
+    pub fn modules(&self) -> HashMap<ModuleId, Node> {
+        let value = |_: usize, place: &Place| place.value.clone();
+        self.0.by_module.iter().map(|(id, &place)| (*id, self.0.export(place, &value))).collect()
+    }
+}
+
+/// Runs a module.
+#[track_caller]
+pub(crate) fn run<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Output, Outcome) {
+    struct Restore(u64);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT_RUN.set(self.0);
+        }
+    }
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let _restore = Restore(CURRENT_RUN.replace(id));
+    let own = module.id().and_then(|id| given.reuse.get(&id).cloned());
+    let root = Place {
+        parent: None,
+        base: module.name().into(),
+        occurrence: 0,
+        positional: false,
+        children: Vec::new(),
+        given: own.or(given.params.map(|params| params.0)),
+        given_state: given.state.map(|state| state.0),
+        value: None,
+        state: None,
+    };
+    let mut run = Run {
+        id,
+        places: vec![root],
+        by_module: module.id().map(|id| (id, 0)).into_iter().collect(),
+        reuse: given.reuse,
+        init_key: given.init_key,
+        initialized: 0,
+        training: given.training,
+        key: given.key,
+        drawn: 0,
+        readers: Vec::new(),
+        transforms: Vec::new(),
+    };
+    let y = module.forward(&mut Scope::at(&mut run, 0), x);
+    (y, Outcome(run))
+}
+
+impl Run {
+    /// The tree of parameters or of state below a place. Variables of the other kind are left out; modules
+    /// without any are kept, where they show the structure.
+    pub(super) fn export(&self, at: usize, leaf: &dyn Fn(usize, &Place) -> Option<Node>) -> Node {
+        let place = &self.places[at];
+        if let Some(value) = leaf(at, place) {
+            return value;
+        }
+        let is_variable = |place: &Place| place.value.is_some() || place.state.is_some();
+        let children = place.children.iter().filter_map(|&child| {
+            let node = self.export(child, leaf);
+            let here = &self.places[child];
+            let other = is_variable(here) && node.is_empty() && leaf(child, here).is_none();
+            (!other).then(|| (self.name(child), node))
+        });
+        Node::Branch(children.collect())
+    }
+
+    /// Whether a place is another or below it.
+    pub(super) fn is_within(&self, mut at: usize, other: usize) -> bool {
+        loop {
+            if at == other {
+                return true;
+            }
+            match self.places[at].parent {
+                Some(parent) => at = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// The name among siblings: numbered where the base is not enough.
+    pub(super) fn name(&self, at: usize) -> Arc<str> {
+        let place = &self.places[at];
+        let Some(parent) = place.parent else {
+            return place.base.clone();
+        };
+        let siblings = || self.places[parent].children.iter().map(|&child| &self.places[child]);
+        if siblings().filter(|sibling| sibling.base == place.base).count() <= 1 {
+            return place.base.clone();
+        }
+        // A separator where a number alone could be the name of another sibling.
+        let ambiguous = siblings().any(|sibling| {
+            sibling.base != place.base
+                && sibling.base.strip_prefix(&*place.base).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
+        });
+        let separator = if ambiguous { "_" } else { "" };
+        format!("{}{separator}{}", place.base, place.occurrence).into()
+    }
+
+    pub(super) fn path(&self, at: usize) -> String {
+        let mut names = Vec::new();
+        let mut here = at;
+        while let Some(parent) = self.places[here].parent {
+            names.push(self.name(here));
+            here = parent;
+        }
+        names.reverse();
+        names.join(".")
+    }
+}
+
+/// The child of what was given for the parent.
+pub(super) fn given_child(parent: Option<&Node>, base: &str, occurrence: usize) -> Option<Node> {
+    let parent = parent?;
+    let numbered =
+        || parent.child(&format!("{base}_{occurrence}")).or_else(|| parent.child(&format!("{base}{occurrence}")));
+    let found = if occurrence == 0 { parent.child(base).or_else(numbered) } else { numbered() };
+    found.cloned()
+}
