@@ -1,9 +1,9 @@
 //! `vmap`: one more axis for a whole function.
 
 use jaxnet_tensor::trace::{Tensors, Trace, TraceRef};
-use jaxnet_tensor::{Dims, Error, OrRaise, Primitive, Result, Structure, Tensor, Tree, lax, tree};
+use jaxnet_tensor::{Dims, Error, Primitive, Result, Structure, Tensor, Tree, lax, tree};
 
-use crate::function::{Function, on_leaves};
+use crate::function::{Function, Made, on_leaves};
 use crate::rules;
 
 /// A value of the batching trace: the whole batch, and the axis along which it lies.
@@ -188,6 +188,7 @@ impl BatchAxes {
 /// let per_example = vmap(grad(|x: Tensor| x.square().sum()));
 /// assert_eq!(per_example(tensor![[1.0], [2.0]]).to_vec::<f32>(), [2.0, 4.0]);
 /// ```
+#[track_caller]
 pub fn vmap<A: Tree, F: Function<A>>(f: F) -> impl Fn(A) -> F::Output
 where
     F::Output: Tree,
@@ -209,6 +210,7 @@ where
 /// let result = outer((tensor![1.0, 2.0], tensor![10.0, 20.0, 30.0]));
 /// assert_eq!(result.shape().dims(), [3, 2]);
 /// ```
+#[track_caller]
 pub fn vmap_axes<A: Tree, F: Function<A>>(
     f: F,
     inputs: impl IntoBatchAxes,
@@ -218,7 +220,8 @@ where
     F::Output: Tree,
 {
     let (inputs, outputs) = (inputs.into_batch_axes(), outputs.into_batch_axes());
-    move |argument: A| try_vmap(&f, &inputs, &outputs, argument).or_raise()
+    let made = Made::by("vmap");
+    move |argument: A| made.unwrap(try_vmap(&f, &inputs, &outputs, argument))
 }
 
 fn try_vmap<A: Tree, B: Tree>(
@@ -272,7 +275,9 @@ fn try_vmap<A: Tree, B: Tree>(
         .zip(wanted)
         .map(|((result, from), to)| match (from, to) {
             (None, None) => Ok(result.clone()),
-            (Some(_), None) => Err(Error::invalid("vmap", "a result that differs between examples needs an output axis")),
+            (Some(_), None) => {
+                Err(Error::invalid("vmap", "a result that differs between examples needs an output axis"))
+            }
             (from, Some(to)) => {
                 let rank = result.rank() + from.is_none() as usize;
                 let index = if to < 0 { to + rank as isize } else { to };

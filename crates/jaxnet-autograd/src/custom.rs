@@ -41,8 +41,7 @@ struct Traced {
 fn traced(signature: Signature, trace: impl FnOnce(u64) -> Result<Traced>) -> Result<Traced> {
     static MEMO: OnceLock<Memo<Signature, Traced>> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    MEMO.get_or_init(|| Memo::new(1024))
-        .get_or_try_insert(signature, |_| trace(NEXT.fetch_add(1, Ordering::Relaxed)))
+    MEMO.get_or_init(|| Memo::new(1024)).get_or_try_insert(signature, |_| trace(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 fn float_avals(avals: &[Aval]) -> impl Iterator<Item = Aval> + '_ {
@@ -187,7 +186,9 @@ where
                     stage_closed("a custom_vjp forward function", &avals, |values| {
                         let (value, saved) = functions.0(tree::unflatten(&structure, values.to_vec())?);
                         let mut results = value.leaves();
-                        if results.len() != outputs.len() || results.iter().zip(&outputs).any(|(x, aval)| !x.aval().matches(aval)) {
+                        if results.len() != outputs.len()
+                            || results.iter().zip(&outputs).any(|(x, aval)| !x.aval().matches(aval))
+                        {
                             return Err(Error::Differentiation(
                                 "custom_vjp: the forward function must give the value that the function gives".into(),
                             ));

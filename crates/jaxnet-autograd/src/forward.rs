@@ -113,8 +113,7 @@ fn try_jvp<A: Tree, B: Tree>(f: &impl Function<A, Output = B>, primal: &A, tange
     let (primals, structure) = tree::flatten(primal);
     let tangents = check_tangents("jvp", &primals, tree::flatten(tangent).0)?;
     let mut out = None;
-    let (outputs, tangents) =
-        jvp_leaves(|leaves| on_leaves(f, &structure, &mut out, leaves), &primals, &tangents)?;
+    let (outputs, tangents) = jvp_leaves(|leaves| on_leaves(f, &structure, &mut out, leaves), &primals, &tangents)?;
     let out = out.expect("the function has run");
     let tangents = instantiate(&outputs, tangents);
     Ok((tree::unflatten(&out, outputs)?, tree::unflatten(&out, tangents)?))

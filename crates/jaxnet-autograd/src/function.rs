@@ -1,6 +1,8 @@
 //! What transforms take.
 
-use jaxnet_tensor::{Error, Result, Tensor, Tree, tree};
+use std::panic::Location;
+
+use jaxnet_tensor::{Error, OrRaise, Result, Tensor, Tree, tree};
 
 /// A function from a tree to a tree that transforms take: a closure, a `fn`, or a
 /// [`Jit`](crate::Jit) of one.
@@ -24,6 +26,28 @@ impl<A, B, F: Fn(A) -> B> Function<A> for F {
     #[track_caller]
     fn run(&self, argument: A) -> B {
         self(argument)
+    }
+}
+
+/// Where a transform made a function, which says so when it is called wrongly: a closure cannot know the
+/// line that calls it.
+#[derive(Clone, Copy)]
+pub(crate) struct Made {
+    maker: &'static str,
+    place: &'static Location<'static>,
+}
+
+impl Made {
+    /// Made by this transform at the caller's line.
+    #[track_caller]
+    pub fn by(maker: &'static str) -> Self {
+        Made { maker, place: Location::caller() }
+    }
+
+    /// The value, or a panic that tells what happened, and where the function was made.
+    pub fn unwrap<T>(self, result: Result<T>) -> T {
+        let Made { maker, place } = self;
+        result.map_err(|error| Error::Within { error: Box::new(error), maker, place }).or_raise()
     }
 }
 

@@ -4,7 +4,7 @@ use jaxnet_tensor::{Error, OrRaise, Result, Shape, Tensor, Tree, lax, tree};
 
 use crate::batch::{batch_leaves, move_batch};
 use crate::forward::{instantiate, jvp_leaves};
-use crate::function::{Function, check_differentiable};
+use crate::function::{Function, Made, check_differentiable};
 use crate::reverse::{grad, linearize_leaves};
 
 /// The unit vectors of a tensor, along a new leading axis.
@@ -33,8 +33,10 @@ fn check(what: &str, x: &Tensor) -> Result<()> {
 /// let jacobian = jacfwd(|x: Tensor| x.square())(tensor![1.0, 2.0]);
 /// assert_eq!(jacobian.to_vec::<f32>(), [2.0, 0.0, 0.0, 4.0]);
 /// ```
+#[track_caller]
 pub fn jacfwd<F: Function<Tensor, Output = Tensor>>(f: F) -> impl Fn(Tensor) -> Tensor {
-    move |x: Tensor| try_jacfwd(&f, x).or_raise()
+    let made = Made::by("jacfwd");
+    move |x: Tensor| made.unwrap(try_jacfwd(&f, x))
 }
 
 fn try_jacfwd(f: &impl Function<Tensor, Output = Tensor>, x: Tensor) -> Result<Tensor> {
@@ -65,8 +67,10 @@ fn try_jacfwd(f: &impl Function<Tensor, Output = Tensor>, x: Tensor) -> Result<T
 /// let jacobian = jacrev(|x: Tensor| x.square())(tensor![1.0, 2.0]);
 /// assert_eq!(jacobian.to_vec::<f32>(), [2.0, 0.0, 0.0, 4.0]);
 /// ```
+#[track_caller]
 pub fn jacrev<F: Function<Tensor, Output = Tensor>>(f: F) -> impl Fn(Tensor) -> Tensor {
-    move |x: Tensor| try_jacrev(&f, x).or_raise()
+    let made = Made::by("jacrev");
+    move |x: Tensor| made.unwrap(try_jacrev(&f, x))
 }
 
 fn try_jacrev(f: &impl Function<Tensor, Output = Tensor>, x: Tensor) -> Result<Tensor> {
@@ -97,9 +101,11 @@ fn try_jacrev(f: &impl Function<Tensor, Output = Tensor>, x: Tensor) -> Result<T
 /// let curvature = jit(hessian(|x: Tensor| (&x * &x).sum()));
 /// assert_eq!(curvature.call(tensor![1.0, 2.0]).to_vec::<f32>(), [2.0, 0.0, 0.0, 2.0]);
 /// ```
+#[track_caller]
 pub fn hessian<F: Function<Tensor, Output = Tensor>>(f: F) -> impl Fn(Tensor) -> Tensor {
-    let gradient = move |x: Tensor| try_jacrev(&f, x).or_raise();
-    move |x: Tensor| try_jacfwd(&gradient, x).or_raise()
+    let made = Made::by("hessian");
+    let gradient = move |x: Tensor| made.unwrap(try_jacrev(&f, x));
+    move |x: Tensor| made.unwrap(try_jacfwd(&gradient, x))
 }
 
 /// The Hessian of a function from a tree to a scalar, as blocks: see [`Hessian`].
@@ -114,9 +120,10 @@ pub fn hessian<F: Function<Tensor, Output = Tensor>>(f: F) -> impl Fn(Tensor) ->
 /// let curvature = hessian_tree(f)((tensor![1.0, 2.0], tensor![3.0, 4.0]));
 /// assert_eq!(curvature.block("0", "1").to_vec::<f32>(), [1.0, 0.0, 0.0, 1.0]);
 /// ```
+#[track_caller]
 pub fn hessian_tree<A: Tree, F: Function<A, Output = Tensor>>(f: F) -> impl Fn(A) -> Hessian {
-    let gradient = grad(f);
-    move |argument: A| try_hessian_tree(&gradient, argument).or_raise()
+    let (made, gradient) = (Made::by("hessian_tree"), grad(f));
+    move |argument: A| made.unwrap(try_hessian_tree(&gradient, argument))
 }
 
 fn try_hessian_tree<A: Tree>(gradient: &impl Fn(A) -> A, argument: A) -> Result<Hessian> {
@@ -158,9 +165,10 @@ impl Hessian {
     #[track_caller]
     pub fn block(&self, row: &str, column: &str) -> &Tensor {
         let find = |path: &str| {
-            self.paths.iter().position(|here| here == path).ok_or_else(|| {
-                Error::tree(path, format!("there is no such leaf; there are {}", self.paths.join(", ")))
-            })
+            self.paths
+                .iter()
+                .position(|here| here == path)
+                .ok_or_else(|| Error::tree(path, format!("there is no such leaf; there are {}", self.paths.join(", "))))
         };
         &self.blocks[find(row).or_raise()][find(column).or_raise()]
     }
@@ -173,8 +181,7 @@ impl Hessian {
     /// All second derivatives as one matrix over the elements of all leaves, in order.
     #[track_caller]
     pub fn to_matrix(&self) -> Tensor {
-        let sizes: Vec<usize> =
-            (0..self.paths.len()).map(|i| self.blocks[i][i].size().isqrt()).collect();
+        let sizes: Vec<usize> = (0..self.paths.len()).map(|i| self.blocks[i][i].size().isqrt()).collect();
         let rows: Vec<Tensor> = self
             .blocks
             .iter()

@@ -140,8 +140,7 @@ where
         }
         // Not under the lock, since the function may call itself.
         let mut out = None;
-        let staged =
-            stage(&signature.avals, |values| on_leaves(&self.f, &signature.structure, &mut out, values))?;
+        let staged = stage(&signature.avals, |values| on_leaves(&self.f, &signature.structure, &mut out, values))?;
         let out = out.expect("the function has run");
         let entry = Arc::new(Entry { program: staged.program, captured: staged.captured, out });
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

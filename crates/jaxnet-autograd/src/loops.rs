@@ -87,13 +87,7 @@ fn try_scan<C: Tree, X: Tree, Y: Tree>(
             Ok(results)
         })
     })?;
-    let op = Control::Scan {
-        body: staged.program,
-        length,
-        reverse,
-        consts: staged.captured.len(),
-        carry: carry.len(),
-    };
+    let op = Control::Scan { body: staged.program, length, reverse, consts: staged.captured.len(), carry: carry.len() };
     let count = carry.len();
     let inputs: Vec<Tensor> = staged.captured.into_iter().chain(carry).chain(steps).collect();
     let mut results = bind(&op.into(), &inputs)?.into_vec();
@@ -108,7 +102,10 @@ fn steps_of(op: &str, steps: &[Tensor], structure: &Structure, length: Option<us
         let here = x.shape().first().copied();
         match (here, found) {
             (None, _) => {
-                return Err(Error::invalid(op, format!("`{path}` is a scalar, which has no leading axis to step along")));
+                return Err(Error::invalid(
+                    op,
+                    format!("`{path}` is a scalar, which has no leading axis to step along"),
+                ));
             }
             (Some(here), Some(other)) if here != other => {
                 return Err(Error::invalid(
@@ -151,7 +148,10 @@ fn settle(
                 let place = if path.is_empty() { "the carry".to_string() } else { format!("carry `{path}`") };
                 return Err(Error::invalid(
                     op,
-                    format!("{place} started as {}, but a step gives {next}; they must have one shape and dtype", x.aval()),
+                    format!(
+                        "{place} started as {}, but a step gives {next}; they must have one shape and dtype",
+                        x.aval()
+                    ),
                 ));
             }
         }
@@ -221,20 +221,13 @@ fn try_while<C: Tree>(condition: impl Fn(C) -> Tensor, body: impl Fn(C) -> C, in
 /// assert_eq!(factorial.item::<i32>(), 120);
 /// ```
 #[track_caller]
-pub fn fori_loop<C: Tree>(
-    lower: impl Operand,
-    upper: impl Operand,
-    body: impl Fn(Tensor, C) -> C,
-    init: C,
-) -> C {
+pub fn fori_loop<C: Tree>(lower: impl Operand, upper: impl Operand, body: impl Fn(Tensor, C) -> C, init: C) -> C {
     let (lower, upper) = (lower.into_tensor(), upper.into_tensor());
     if let (Some(start), Some(end)) = (lower.literal(), upper.literal()) {
         let (start, end) = (start.to::<i64>(), end.to::<i64>());
         let steps = (end - start).max(0);
         let indices = Tensor::range(steps as usize) + start;
-        return try_scan("fori_loop", |carry, i: Tensor| (body(i, carry), ()), init, indices, None, false)
-            .or_raise()
-            .0;
+        return try_scan("fori_loop", |carry, i: Tensor| (body(i, carry), ()), init, indices, None, false).or_raise().0;
     }
     let (lower, upper) = (lower.astype(DType::I32), upper.astype(DType::I32));
     let condition = |(i, _): (Tensor, C)| i.lt(&upper);
@@ -261,7 +254,12 @@ pub fn fori_loop<C: Tree>(
 /// assert_eq!(y.item::<f32>(), 3.0);
 /// ```
 #[track_caller]
-pub fn cond<A: Tree, B: Tree>(pred: impl Operand, on_true: impl Fn(A) -> B, on_false: impl Fn(A) -> B, operand: A) -> B {
+pub fn cond<A: Tree, B: Tree>(
+    pred: impl Operand,
+    on_true: impl Fn(A) -> B,
+    on_false: impl Fn(A) -> B,
+    operand: A,
+) -> B {
     let pred = pred.into_tensor();
     let check = || {
         if pred.rank() != 0 || pred.dtype() != DType::Bool {
@@ -349,11 +347,12 @@ fn same_results(mut staged: Vec<Staged>) -> Result<Vec<Staged>> {
             let here = branch.program.output_aval(i);
             if here.weak && here.dtype != strong.dtype && here.shape == strong.shape {
                 let program = &branch.program;
-                let converted = jaxnet_tensor::program::stage::stage_closed("a branch", program.input_avals(), |values| {
-                    let mut results = program.eval(values)?;
-                    results[i] = results[i].astype(strong.dtype);
-                    Ok(results)
-                })?;
+                let converted =
+                    jaxnet_tensor::program::stage::stage_closed("a branch", program.input_avals(), |values| {
+                        let mut results = program.eval(values)?;
+                        results[i] = results[i].astype(strong.dtype);
+                        Ok(results)
+                    })?;
                 branch.program = converted;
             }
         }

@@ -80,7 +80,9 @@ pub(crate) fn batch_program(program: &Program, size: usize, batched: &[bool], re
                 .iter()
                 .zip(axes)
                 .zip(&mask)
-                .map(|((output, axis), keep)| if *keep { move_batch(output, size, axis, 0) } else { Ok(output.clone()) })
+                .map(
+                    |((output, axis), keep)| if *keep { move_batch(output, size, axis, 0) } else { Ok(output.clone()) },
+                )
                 .collect()
         })?;
         Ok((batch, mask))
@@ -125,9 +127,7 @@ pub(crate) fn transpose_program(
             let results = linear_map.transpose_once(spread(cotangents.iter().cloned(), nonzero))?;
             mask = results.iter().zip(required).map(|(result, required)| result.is_some() || *required).collect();
             let results = results.into_iter().zip(&linear_avals).zip(&mask).filter(|(_, keep)| **keep);
-            results
-                .map(|((result, aval), _)| result.map_or_else(|| jaxnet_tensor::lax::full(aval, 0), Ok))
-                .collect()
+            results.map(|((result, aval), _)| result.map_or_else(|| jaxnet_tensor::lax::full(aval, 0), Ok)).collect()
         })?;
         Ok((transposed, mask))
     })
@@ -234,8 +234,7 @@ impl<'a> Splitter<'a> {
         if let Primitive::Control(control) = &equation.primitive
             && let Some(split) = split_control(control, &unknown)?
         {
-            let inputs: Vec<Atom> =
-                split.known_inputs.iter().map(|&i| self.known_atom(&equation.inputs[i])).collect();
+            let inputs: Vec<Atom> = split.known_inputs.iter().map(|&i| self.known_atom(&equation.inputs[i])).collect();
             let mut known = self.known.equation(split.known.into(), inputs)?;
             let computed = known.split_off(known.len() - split.residuals);
             // Residuals of the part are variables of the whole that its equations do not name.

@@ -3,7 +3,7 @@
 use jaxnet_tensor::{Aval, Error, OrRaise, Result, Structure, Tensor, Tree, lax, tree};
 
 use crate::forward::{check_tangents, instantiate, jvp_leaves};
-use crate::function::{Function, check_differentiable, on_leaves};
+use crate::function::{Function, Made, check_differentiable, on_leaves};
 use crate::linear::{Linear, record};
 
 /// Runs `f` and writes down its derivative at these primals, a linear function of the tangents of those
@@ -28,8 +28,10 @@ pub(crate) fn linearize_leaves(
 /// Cotangents of all leaves from those of the differentiable ones.
 fn complete(primals: &[Tensor], cotangents: Vec<Option<Tensor>>) -> Vec<Tensor> {
     let mut cotangents = cotangents.into_iter();
-    let all =
-        primals.iter().map(|primal| if primal.dtype().is_float() { cotangents.next().flatten() } else { None }).collect();
+    let all = primals
+        .iter()
+        .map(|primal| if primal.dtype().is_float() { cotangents.next().flatten() } else { None })
+        .collect();
     instantiate(primals, all)
 }
 
@@ -51,15 +53,15 @@ where
 {
     let (primals, structure) = tree::flatten(&primal);
     let mut out = None;
-    let (outputs, linear) =
-        linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
+    let (outputs, linear) = linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
     let out = out.expect("the function has run");
     let value = tree::unflatten(&out, outputs.clone()).or_raise();
+    let made = Made::by("linearize");
     let derivative = move |tangent: A| {
-        let tangents = check_tangents("linearize", &primals, tree::flatten(&tangent).0).or_raise();
+        let tangents = made.unwrap(check_tangents("linearize", &primals, tree::flatten(&tangent).0));
         let tangents: Vec<Tensor> = tangents.into_iter().flatten().collect();
-        let results = linear.apply(&tangents).or_raise();
-        tree::unflatten(&out, results).or_raise()
+        let results = made.unwrap(linear.apply(&tangents));
+        made.unwrap(tree::unflatten(&out, results))
     };
     (value, derivative)
 }
@@ -84,13 +86,13 @@ where
 {
     let (primals, structure) = tree::flatten(&primal);
     let mut out = None;
-    let (outputs, linear) =
-        linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
+    let (outputs, linear) = linearize_leaves(|leaves| on_leaves(&f, &structure, &mut out, leaves), &primals).or_raise();
     let value = tree::unflatten(&out.expect("the function has run"), outputs.clone()).or_raise();
+    let made = Made::by("vjp");
     let pullback = move |cotangent: F::Output| {
-        let cotangents = check_tangents("vjp", &outputs, tree::flatten(&cotangent).0).or_raise();
-        let results = linear.transpose(cotangents).or_raise();
-        tree::unflatten(&structure, complete(&primals, results)).or_raise()
+        let cotangents = made.unwrap(check_tangents("vjp", &outputs, tree::flatten(&cotangent).0));
+        let results = made.unwrap(linear.transpose(cotangents));
+        made.unwrap(tree::unflatten(&structure, complete(&primals, results)))
     };
     (value, pullback)
 }
@@ -114,8 +116,10 @@ where
 /// assert_eq!(grad(f)(tensor![0.0]).item::<f32>(), 1.0);
 /// assert_eq!(second(tensor![0.0]).item::<f32>(), 0.0);
 /// ```
+#[track_caller]
 pub fn grad<A: Tree, F: Function<A, Output = Tensor>>(f: F) -> impl Fn(A) -> A {
-    move |argument: A| try_grad(&f, "grad", argument, |loss| Ok((loss, ()))).or_raise().2
+    let made = Made::by("grad");
+    move |argument: A| made.unwrap(try_grad(&f, "grad", argument, |loss| Ok((loss, ())))).2
 }
 
 /// As [`grad`], with the value of the function.
@@ -127,18 +131,23 @@ pub fn grad<A: Tree, F: Function<A, Output = Tensor>>(f: F) -> impl Fn(A) -> A {
 /// let (y, dy) = value_and_grad(|x: Tensor| x.square().sum())(tensor![3.0]);
 /// assert_eq!((y.item::<f32>(), dy.item::<f32>()), (9.0, 6.0));
 /// ```
+#[track_caller]
 pub fn value_and_grad<A: Tree, F: Function<A, Output = Tensor>>(f: F) -> impl Fn(A) -> (Tensor, A) {
+    let made = Made::by("value_and_grad");
     move |argument: A| {
-        let (value, (), gradient) = try_grad(&f, "value_and_grad", argument, |loss| Ok((loss, ()))).or_raise();
+        let result = try_grad(&f, "value_and_grad", argument, |loss| Ok((loss, ())));
+        let (value, (), gradient) = made.unwrap(result);
         (value, gradient)
     }
 }
 
 /// As [`grad`], for a function that also returns something that is not differentiated, such as metrics
 /// or new state.
+#[track_caller]
 pub fn grad_aux<A: Tree, X: Tree, F: Function<A, Output = (Tensor, X)>>(f: F) -> impl Fn(A) -> (A, X) {
+    let made = Made::by("grad_aux");
     move |argument: A| {
-        let (_, aux, gradient) = try_grad(&f, "grad_aux", argument, Ok).or_raise();
+        let (_, aux, gradient) = made.unwrap(try_grad(&f, "grad_aux", argument, Ok));
         (gradient, aux)
     }
 }
@@ -154,11 +163,13 @@ pub fn grad_aux<A: Tree, X: Tree, F: Function<A, Output = (Tensor, X)>>(f: F) ->
 /// let ((loss, max), gradient) = value_and_grad_aux(f)(tensor![1.0, 2.0]);
 /// assert_eq!(max.item::<f32>(), 2.0);
 /// ```
+#[track_caller]
 pub fn value_and_grad_aux<A: Tree, X: Tree, F: Function<A, Output = (Tensor, X)>>(
     f: F,
 ) -> impl Fn(A) -> ((Tensor, X), A) {
+    let made = Made::by("value_and_grad_aux");
     move |argument: A| {
-        let (value, aux, gradient) = try_grad(&f, "value_and_grad_aux", argument, Ok).or_raise();
+        let (value, aux, gradient) = made.unwrap(try_grad(&f, "value_and_grad_aux", argument, Ok));
         ((value, aux), gradient)
     }
 }

@@ -190,6 +190,7 @@ fn mistakes_say_how_to_mend_them() {
         grad(|x: Tensor| x)(tensor![1.0, 2.0]);
     });
     assert!(not_scalar.contains("f32[2]") && not_scalar.contains("jacrev"), "{not_scalar}");
+    assert!(not_scalar.contains("tests/transforms.rs:"), "{not_scalar}");
     let integer = message(&|| {
         grad(|x: Tensor| x.sum())(tensor![1]);
     });

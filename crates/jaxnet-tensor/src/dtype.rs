@@ -39,17 +39,8 @@ pub enum DType {
 
 impl DType {
     /// Every dtype, from the least to the most precise of each kind.
-    pub const ALL: [DType; 9] = [
-        DType::Bool,
-        DType::U8,
-        DType::U32,
-        DType::I32,
-        DType::I64,
-        DType::BF16,
-        DType::F16,
-        DType::F32,
-        DType::F64,
-    ];
+    pub const ALL: [DType; 9] =
+        [DType::Bool, DType::U8, DType::U32, DType::I32, DType::I64, DType::BF16, DType::F16, DType::F32, DType::F64];
 
     /// Bytes per element.
     pub const fn size(self) -> usize {
@@ -174,11 +165,7 @@ pub fn promote_types(a: (DType, bool), b: (DType, bool)) -> (DType, bool) {
 /// (NaN gives 0), wrapping between integers, `x != 0` to bool.
 #[inline]
 pub fn cast<S: Element, T: Element>(x: S) -> T {
-    if S::DTYPE.is_float() {
-        T::from_f64(x.to_f64())
-    } else {
-        T::from_i64(x.to_i64())
-    }
+    if S::DTYPE.is_float() { T::from_f64(x.to_f64()) } else { T::from_i64(x.to_i64()) }
 }
 
 /// The bytes of some elements.
@@ -200,7 +187,7 @@ pub(crate) fn as_bytes_mut<T: Element>(elements: &mut [T]) -> &mut [u8] {
 ///
 /// If the bytes are not aligned for `T`, or are not a whole number of elements.
 pub(crate) fn from_bytes<T: Element>(bytes: &[u8]) -> &[T] {
-    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len() % size_of::<T>() == 0);
+    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()));
     // SAFETY: aligned and of the right size; any bytes are a value of these types but for bool, of which
     // the crate only keeps valid ones.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
@@ -208,7 +195,7 @@ pub(crate) fn from_bytes<T: Element>(bytes: &[u8]) -> &[T] {
 
 /// As [`from_bytes`], to write.
 pub(crate) fn from_bytes_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
-    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len() % size_of::<T>() == 0);
+    assert!(bytes.as_ptr().cast::<T>().is_aligned() && bytes.len().is_multiple_of(size_of::<T>()));
     // SAFETY: as in `from_bytes`, and borrowed mutably.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
@@ -273,15 +260,42 @@ element! {
 macro_rules! with_dtype {
     ($dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
-            $crate::DType::Bool => { type $T = bool; $body }
-            $crate::DType::U8 => { type $T = u8; $body }
-            $crate::DType::U32 => { type $T = u32; $body }
-            $crate::DType::I32 => { type $T = i32; $body }
-            $crate::DType::I64 => { type $T = i64; $body }
-            $crate::DType::BF16 => { type $T = half::bf16; $body }
-            $crate::DType::F16 => { type $T = half::f16; $body }
-            $crate::DType::F32 => { type $T = f32; $body }
-            $crate::DType::F64 => { type $T = f64; $body }
+            $crate::DType::Bool => {
+                type $T = bool;
+                $body
+            }
+            $crate::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::DType::BF16 => {
+                type $T = half::bf16;
+                $body
+            }
+            $crate::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            $crate::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::DType::F64 => {
+                type $T = f64;
+                $body
+            }
         }
     };
 }

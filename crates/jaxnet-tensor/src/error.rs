@@ -58,6 +58,16 @@ pub enum Error {
         /// What is wrong with the data.
         message: String,
     },
+    /// An error in a function that was made elsewhere, such as the one that `grad` returns.
+    #[error("{error}\n  in the function that `{maker}` made at {place}")]
+    Within {
+        /// What happened.
+        error: Box<Error>,
+        /// What made the function.
+        maker: &'static str,
+        /// Where it was made.
+        place: &'static panic::Location<'static>,
+    },
     /// A computation gave NaN or an infinity while checks for them were on.
     #[error("{0}")]
     NotFinite(String),

@@ -221,12 +221,12 @@ impl Key {
                 let bits = mantissa | Tensor::scalar(0x3FF0_0000_0000_0000_i64);
                 Ok(lax::bitcast_convert(&bits, DType::F64)? - 1.0)
             }
-            // JAX draws 16 bits: the low half of a word. Half of the range of exponents is not needed to
-            // write the mantissa down, since these types have few bits: numbers in steps of 2^-10 or 2^-7.
+            // JAX draws as many bits as hold the mantissa: 16 for f16, 8 for bf16. Writing them into the
+            // mantissa of a number in 1..2 comes to steps of 2^-10 and 2^-7.
             DType::F16 | DType::BF16 => {
-                let (drop, steps) = if dtype == DType::F16 { (6_u32, 1024.0) } else { (9_u32, 128.0) };
-                let half = self.bits32(shape) & Tensor::scalar(0xFFFF_u32);
-                let mantissa = lax::convert(&(half >> Tensor::scalar(drop)), DType::F32)?;
+                let (mask, drop, steps) = if dtype == DType::F16 { (0xFFFF, 6, 1024.0) } else { (0xFF, 1, 128.0) };
+                let bits = self.bits32(shape) & Tensor::scalar::<u32>(mask);
+                let mantissa = lax::convert(&(bits >> Tensor::scalar::<u32>(drop)), DType::F32)?;
                 lax::convert(&(mantissa / steps), dtype)
             }
             _ => Err(Error::invalid("uniform", format!("needs a floating-point dtype, got {dtype}"))),

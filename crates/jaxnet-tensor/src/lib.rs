@@ -6,8 +6,8 @@ pub mod backend;
 mod device;
 pub mod dtype;
 mod error;
-pub mod lax;
 mod key;
+pub mod lax;
 mod memo;
 pub mod primitive;
 pub mod program;
@@ -28,7 +28,7 @@ pub use memo::Memo;
 pub use primitive::Primitive;
 pub use program::Program;
 pub use shape::{Dims, IntoAxes, Shape, inverse_permutation};
-pub use tensor::{At, Ellipsis, IndexArg, IntoIndex, IntoSizes, NestedArray, NewAxis, Operand, Step, Tensor};
+pub use tensor::{At, Ellipsis, IndexArg, IntoIndex, IntoSizes, NestedArray, NewAxis, Operand, Step, Tensor, s};
 pub use tree::{Structure, Tree};
 
 // The derive names this crate by its outside name.

@@ -82,12 +82,7 @@ impl Shape {
 
     /// This shape without `axes`.
     pub fn without_axes(&self, axes: &[usize]) -> Shape {
-        self.0
-            .iter()
-            .enumerate()
-            .filter(|(axis, _)| !axes.contains(axis))
-            .map(|(_, &size)| size)
-            .collect()
+        self.0.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, &size)| size).collect()
     }
 
     /// The shape that numpy broadcasting gives two operands, if there is one.
@@ -248,9 +243,8 @@ mod tests {
 
     #[test]
     fn broadcasting_follows_numpy() {
-        let broadcast = |a: &[usize], b: &[usize]| {
-            Shape::from(a).broadcast(&Shape::from(b)).map(|shape| shape.to_vec())
-        };
+        let broadcast =
+            |a: &[usize], b: &[usize]| Shape::from(a).broadcast(&Shape::from(b)).map(|shape| shape.to_vec());
         assert_eq!(broadcast(&[], &[]), Some(vec![]));
         assert_eq!(broadcast(&[], &[0]), Some(vec![0]));
         assert_eq!(broadcast(&[1], &[0]), Some(vec![0]));

@@ -35,11 +35,8 @@ pub(super) fn jvp(op: &Elementwise, primals: &[Tensor], tangents: &[Option<Tenso
             let inside = |t: &Tensor| x.gt(min).bitand_ref(&x.lt(max)).select(t, 0.0);
             let below = |t: &Tensor| (x.lt(min) & min.lt(max)).select(t, 0.0);
             let above = |t: &Tensor| x.gt(max).select(t, 0.0);
-            let terms = [
-                tangents[0].as_ref().map(below),
-                tangents[1].as_ref().map(inside),
-                tangents[2].as_ref().map(above),
-            ];
+            let terms =
+                [tangents[0].as_ref().map(below), tangents[1].as_ref().map(inside), tangents[2].as_ref().map(above)];
             terms.into_iter().fold(None, add)
         }
         Elementwise::Convert(dtype) => match &tangents[0] {
@@ -139,9 +136,7 @@ fn binary(op: BinaryOp, x: &Tensor, y: &Tensor, z: &Tensor, tangents: &[Option<T
         }
         Polygamma => {
             if dx.is_some() {
-                return Err(jaxnet_tensor::Error::Differentiation(
-                    "polygamma has no derivative by its order".into(),
-                ));
+                return Err(jaxnet_tensor::Error::Differentiation("polygamma has no derivative by its order".into()));
             }
             both(&|t| t.clone(), &|t| t * (x + 1.0).polygamma(y))
         }

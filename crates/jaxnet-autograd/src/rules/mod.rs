@@ -1,8 +1,8 @@
 //! The rules of differentiation and batching: one file a family, each with its jvp, transpose and
 //! batching rules side by side.
 
-mod conv;
 pub(crate) mod control;
+mod conv;
 mod dot;
 mod elementwise;
 mod index;

@@ -14,8 +14,9 @@ pub(super) fn jvp(op: &Reduce, primals: &[Tensor], tangents: &[Option<Tensor>]) 
         return Ok(dual(bind1(&op.clone().into(), primals)?, None));
     };
     match op {
-        Reduce::Reduce { kind: ReduceKind::Sum, .. }
-        | Reduce::Cumulative { kind: CumulativeKind::Sum, .. } => linear_jvp(&op.clone().into(), primals, tangents),
+        Reduce::Reduce { kind: ReduceKind::Sum, .. } | Reduce::Cumulative { kind: CumulativeKind::Sum, .. } => {
+            linear_jvp(&op.clone().into(), primals, tangents)
+        }
         Reduce::Reduce { kind: ReduceKind::Max | ReduceKind::Min, axes } => {
             let y = bind1(&op.clone().into(), primals)?;
             // The mean of the tangents of those elements that are the extreme one, as in JAX.
@@ -34,7 +35,7 @@ pub(super) fn jvp(op: &Reduce, primals: &[Tensor], tangents: &[Option<Tensor>]) 
 
 /// The derivative of a function that is composed of others.
 fn through(x: &Tensor, t: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Duals> {
-    let (mut outputs, mut tangents) = jvp_leaves(|x| Ok(vec![f(&x[0])?]), &[x.clone()], &[Some(t.clone())])?;
+    let (mut outputs, mut tangents) = jvp_leaves(|x| Ok(vec![f(&x[0])?]), std::slice::from_ref(x), &[Some(t.clone())])?;
     Ok(dual(outputs.remove(0), tangents.remove(0)))
 }
 
@@ -53,8 +54,7 @@ fn product_tree(x: &Tensor, axes: &Dims) -> Result<Tensor> {
     while x.shape()[last] > 1 {
         let size = x.shape()[last];
         let half = size / 2;
-        let product =
-            lax::slice_axis(&x, last, 0, half, 1)? * lax::slice_axis(&x, last, half, 2 * half, 1)?;
+        let product = lax::slice_axis(&x, last, 0, half, 1)? * lax::slice_axis(&x, last, half, 2 * half, 1)?;
         x = if size % 2 == 1 {
             lax::concatenate(&[product, lax::slice_axis(&x, last, size - 1, size, 1)?], last)?
         } else {

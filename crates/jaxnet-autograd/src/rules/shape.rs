@@ -102,11 +102,9 @@ pub(super) fn batch(op: &ShapeOp, size: usize, inputs: &[Tensor], axes: &[Option
             return Ok(batched(bind1(&op.into(), inputs)?, 0));
         }
         ShapeOp::Reverse { axes } => ShapeOp::Reverse { axes: axes.iter().map(|axis| axis + 1).collect() },
-        ShapeOp::Slice { starts, limits, strides } => ShapeOp::Slice {
-            starts: prepend(0, starts),
-            limits: prepend(size, limits),
-            strides: prepend(1, strides),
-        },
+        ShapeOp::Slice { starts, limits, strides } => {
+            ShapeOp::Slice { starts: prepend(0, starts), limits: prepend(size, limits), strides: prepend(1, strides) }
+        }
         ShapeOp::Pad { low, high, interior } => {
             let with = |first: i64, rest: &[i64]| std::iter::once(first).chain(rest.iter().copied()).collect();
             let padded = ShapeOp::Pad { low: with(0, low), high: with(0, high), interior: prepend(0, interior) };

@@ -61,10 +61,7 @@ pub(crate) fn common_device<'a>(op: &str, inputs: &'a [Tensor]) -> Result<(&'a D
                 if array.device != other.device {
                     return Err(Error::invalid(
                         op,
-                        format!(
-                            "operands are on {} and {}; move one with `.to(&device)`",
-                            other.device, array.device
-                        ),
+                        format!("operands are on {} and {}; move one with `.to(&device)`", other.device, array.device),
                     ));
                 }
             }
@@ -175,7 +172,11 @@ pub(crate) fn debug(device: &Device, action: &DebugAction, operands: &[Operand<'
             if nan == 0 {
                 return Ok(());
             }
-            Err(Error::NotFinite(format!("{what}: {nan} of {} elements of its {} result are NaN", value.size(), value.aval())))
+            Err(Error::NotFinite(format!(
+                "{what}: {nan} of {} elements of its {} result are NaN",
+                value.size(),
+                value.aval()
+            )))
         }
     }
 }

@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 
 pub use execute::execute;
 pub(crate) use execute::{common_device, debug, move_all};
-pub(crate) use interpreter::not_runnable;
 pub use interpreter::Interpreter;
+pub(crate) use interpreter::not_runnable;
 
 use crate::aval::{Aval, Literal};
 use crate::error::Result;
@@ -52,7 +52,13 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the engine does not have the primitive, or fails.
-    fn execute(&self, device: usize, primitive: &Primitive, inputs: &[Operand<'_>], outputs: &[Aval]) -> Result<Buffers>;
+    fn execute(
+        &self,
+        device: usize,
+        primitive: &Primitive,
+        inputs: &[Operand<'_>],
+        outputs: &[Aval],
+    ) -> Result<Buffers>;
 
     /// Makes a program ready to run. `donated` tells of which inputs the memory may be used again.
     ///

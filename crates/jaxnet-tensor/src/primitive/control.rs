@@ -213,10 +213,9 @@ impl Control {
             | Control::CustomJvp { body, .. }
             | Control::CustomVjp { body, .. }
             | Control::Composite { body, .. } => vec![body],
-            Control::CustomLinear { .. }
-            | Control::OptimizationBarrier
-            | Control::StopGradient
-            | Control::Debug(_) => vec![],
+            Control::CustomLinear { .. } | Control::OptimizationBarrier | Control::StopGradient | Control::Debug(_) => {
+                vec![]
+            }
         }
     }
 
@@ -279,10 +278,7 @@ impl Control {
                 Ok(first
                     .output_avals()
                     .enumerate()
-                    .map(|(i, aval)| Aval {
-                        weak: branches.iter().all(|branch| branch.output_aval(i).weak),
-                        ..aval
-                    })
+                    .map(|(i, aval)| Aval { weak: branches.iter().all(|branch| branch.output_aval(i).weak), ..aval })
                     .collect())
             }
             Control::While { cond, body, cond_consts, body_consts } => {
@@ -296,7 +292,10 @@ impl Control {
                 check_signature(op, body, &for_body.iter().collect::<Vec<_>>())?;
                 let verdict: Vec<Aval> = cond.output_avals().collect();
                 if verdict.len() != 1 || verdict[0].dtype != DType::Bool || verdict[0].rank() != 0 {
-                    return Err(Error::invalid(op, format!("the condition must give one bool scalar, got ({})", list(verdict))));
+                    return Err(Error::invalid(
+                        op,
+                        format!("the condition must give one bool scalar, got ({})", list(verdict)),
+                    ));
                 }
                 check_carry(op, carry, &body.output_avals().collect::<Vec<_>>())?;
                 Ok(carry.iter().map(|&aval| aval.clone()).collect())
@@ -308,7 +307,10 @@ impl Control {
                 let mut step: Vec<Aval> = inputs[..consts + carry].iter().map(|&aval| aval.clone()).collect();
                 for xs in &inputs[consts + carry..] {
                     if xs.rank() == 0 || xs.shape[0] != *length {
-                        return Err(Error::invalid(op, format!("cannot take {length} steps along the leading axis of {xs}")));
+                        return Err(Error::invalid(
+                            op,
+                            format!("cannot take {length} steps along the leading axis of {xs}"),
+                        ));
                     }
                     step.push(xs.with_shape(xs.shape.without_axis(0)));
                 }
@@ -323,7 +325,9 @@ impl Control {
                 Ok(carries.iter().map(|&aval| aval.clone()).chain(stacked).collect())
             }
             Control::CustomLinear { outputs, .. } => Ok(outputs.iter().cloned().collect()),
-            Control::OptimizationBarrier | Control::StopGradient => Ok(inputs.iter().map(|&aval| aval.clone()).collect()),
+            Control::OptimizationBarrier | Control::StopGradient => {
+                Ok(inputs.iter().map(|&aval| aval.clone()).collect())
+            }
             Control::Debug(action) => {
                 if let DebugAction::CheckNan(_) = action {
                     arity(op, inputs, 1)?;

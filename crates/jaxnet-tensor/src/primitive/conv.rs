@@ -46,7 +46,9 @@ impl ConvDims {
                 (Some(axis), None) => Ok(axis),
                 _ => Err(Error::invalid(
                     op,
-                    format!("dimension numbers {text:?} must have {letter:?} once (as in \"NHWC\", \"HWIO\", \"NHWC\")"),
+                    format!(
+                        "dimension numbers {text:?} must have {letter:?} once (as in \"NHWC\", \"HWIO\", \"NHWC\")"
+                    ),
                 )),
             }
         };
@@ -64,7 +66,10 @@ impl ConvDims {
             out_spatial: all(out)?,
         };
         if [lhs, rhs, out].iter().any(|text| text.chars().count() != spatial.len() + 2) {
-            return Err(Error::invalid(op, format!("dimension numbers {lhs:?}, {rhs:?}, {out:?} differ in their spatial axes")));
+            return Err(Error::invalid(
+                op,
+                format!("dimension numbers {lhs:?}, {rhs:?}, {out:?} differ in their spatial axes"),
+            ));
         }
         Ok(dims)
     }

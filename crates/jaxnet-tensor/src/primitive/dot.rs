@@ -51,10 +51,9 @@ impl DotGeneral {
         let both = |a: &[usize], b: &[usize]| -> Dims { a.iter().chain(b).copied().collect() };
         check_axes(op, "left axes", &both(&self.lhs_contracting, &self.lhs_batch), lhs.rank())?;
         check_axes(op, "right axes", &both(&self.rhs_contracting, &self.rhs_batch), rhs.rank())?;
-        for (what, left, right) in [
-            ("contracted", &self.lhs_contracting, &self.rhs_contracting),
-            ("batch", &self.lhs_batch, &self.rhs_batch),
-        ] {
+        for (what, left, right) in
+            [("contracted", &self.lhs_contracting, &self.rhs_contracting), ("batch", &self.lhs_batch, &self.rhs_batch)]
+        {
             let sizes = |aval: &Aval, axes: &Dims| -> Dims { axes.iter().map(|&axis| aval.shape[axis]).collect() };
             if left.len() != right.len() || sizes(lhs, left) != sizes(rhs, right) {
                 return Err(Error::invalid(

@@ -128,9 +128,40 @@ impl UnaryOp {
     pub const ALL: [UnaryOp; 34] = {
         use UnaryOp::*;
         [
-            Abs, Neg, Sign, Floor, Ceil, RoundHalfEven, RoundHalfAway, Exp, Expm1, Log, Log1p, Sqrt, Rsqrt,
-            Cbrt, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Logistic, Erf,
-            Erfc, ErfInv, Lgamma, Digamma, Not, IsFinite,
+            Abs,
+            Neg,
+            Sign,
+            Floor,
+            Ceil,
+            RoundHalfEven,
+            RoundHalfAway,
+            Exp,
+            Expm1,
+            Log,
+            Log1p,
+            Sqrt,
+            Rsqrt,
+            Cbrt,
+            Sin,
+            Cos,
+            Tan,
+            Asin,
+            Acos,
+            Atan,
+            Sinh,
+            Cosh,
+            Tanh,
+            Asinh,
+            Acosh,
+            Atanh,
+            Logistic,
+            Erf,
+            Erfc,
+            ErfInv,
+            Lgamma,
+            Digamma,
+            Not,
+            IsFinite,
         ]
     };
 
@@ -191,8 +222,22 @@ impl BinaryOp {
     pub const ALL: [BinaryOp; 16] = {
         use BinaryOp::*;
         [
-            Add, Sub, Mul, Div, Rem, Pow, Max, Min, Atan2, And, Or, Xor, ShiftLeft, ShiftRightLogical,
-            ShiftRightArithmetic, Polygamma,
+            Add,
+            Sub,
+            Mul,
+            Div,
+            Rem,
+            Pow,
+            Max,
+            Min,
+            Atan2,
+            And,
+            Or,
+            Xor,
+            ShiftLeft,
+            ShiftRightLogical,
+            ShiftRightArithmetic,
+            Polygamma,
         ]
     };
 
@@ -319,9 +364,7 @@ impl Elementwise {
         let accepted = match self {
             Elementwise::Unary(op) => op.accepts(dtype),
             Elementwise::Binary(op) => op.accepts(dtype),
-            Elementwise::IntegerPow(exponent) => {
-                dtype.is_float() || (dtype.is_integer() && *exponent >= 0)
-            }
+            Elementwise::IntegerPow(exponent) => dtype.is_float() || (dtype.is_integer() && *exponent >= 0),
             Elementwise::BitcastConvert(to) => {
                 if to.size() != dtype.size() || (*to == DType::Bool) != (dtype == DType::Bool) {
                     return Err(Error::invalid(

@@ -135,7 +135,11 @@ impl Index {
                     dims.update_window_dims, dims.inserted_window_dims, dims.scatter_dims_to_operand_dims
                 )?;
                 if !dims.operand_batching_dims.is_empty() {
-                    write!(f, " batching=({:?}, {:?})", dims.operand_batching_dims, dims.scatter_indices_batching_dims)?;
+                    write!(
+                        f,
+                        " batching=({:?}, {:?})",
+                        dims.operand_batching_dims, dims.scatter_indices_batching_dims
+                    )?;
                 }
                 Ok(())
             }
@@ -153,7 +157,10 @@ impl Index {
             Index::Scatter { kind, dims } => {
                 arity(self.name(), inputs, 3)?;
                 if inputs[0].dtype == DType::Bool && !matches!(kind, ScatterKind::Set) {
-                    return Err(Error::invalid(self.name(), "does not take bool operands; convert them with `.astype`"));
+                    return Err(Error::invalid(
+                        self.name(),
+                        "does not take bool operands; convert them with `.astype`",
+                    ));
                 }
                 infer_scatter(self.name(), inputs[0], inputs[1], inputs[2], dims)
             }
@@ -218,7 +225,9 @@ fn check_indices(
     {
         return Err(Error::invalid(
             op,
-            format!("batching axes {operand_batching:?} of {operand} and {index_batching:?} of {indices} do not pair up"),
+            format!(
+                "batching axes {operand_batching:?} of {operand} and {index_batching:?} of {indices} do not pair up"
+            ),
         ));
     }
     Ok(())
@@ -239,13 +248,19 @@ fn infer_gather(operand: &Aval, indices: &Aval, dims: &GatherDims, slice_sizes: 
     if dims.collapsed_slice_dims.iter().any(|&axis| slice_sizes[axis] != 1)
         || dims.operand_batching_dims.iter().any(|&axis| slice_sizes[axis] > 1)
     {
-        return Err(Error::invalid(op, format!("slices {slice_sizes:?} must have size 1 along collapsed and batching axes")));
+        return Err(Error::invalid(
+            op,
+            format!("slices {slice_sizes:?} must have size 1 along collapsed and batching axes"),
+        ));
     }
     let kept = dims.kept(operand.rank());
     let rank = indices.rank() - 1 + kept.len();
     check_axes(op, "offset axes", &dims.offset_dims, rank)?;
     if dims.offset_dims.len() != kept.len() || !dims.offset_dims.is_sorted() {
-        return Err(Error::invalid(op, format!("offset axes {:?} must name {} axes in order", dims.offset_dims, kept.len())));
+        return Err(Error::invalid(
+            op,
+            format!("offset axes {:?} must name {} axes in order", dims.offset_dims, kept.len()),
+        ));
     }
     let mut offsets = kept.iter().map(|&axis| slice_sizes[axis]);
     let mut batches = indices.shape[..indices.rank() - 1].iter().copied();

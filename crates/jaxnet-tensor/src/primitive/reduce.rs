@@ -139,7 +139,10 @@ impl Reduce {
                     ));
                 }
                 if !dtype.is_integer() {
-                    return Err(Error::invalid(self.name(), format!("an index cannot be {dtype}; use an integer dtype")));
+                    return Err(Error::invalid(
+                        self.name(),
+                        format!("an index cannot be {dtype}; use an integer dtype"),
+                    ));
                 }
                 Ok(Aval::new(*dtype, input.shape.without_axis(*axis)))
             }

@@ -144,7 +144,10 @@ impl ShapeOp {
             ShapeOp::Transpose { permutation } => {
                 check_axes(self.name(), "permutation", permutation, rank)?;
                 if permutation.len() != rank {
-                    return fail(format!("permutation {permutation:?} does not name every axis of {}", inputs[0].shape));
+                    return fail(format!(
+                        "permutation {permutation:?} does not name every axis of {}",
+                        inputs[0].shape
+                    ));
                 }
                 permutation.iter().map(|&axis| inputs[0].shape[axis]).collect()
             }
@@ -175,14 +178,20 @@ impl ShapeOp {
                     return fail(format!("needs a padding for each axis of {from}"));
                 }
                 if inputs[1].rank() != 0 || inputs[1].dtype != inputs[0].dtype {
-                    return fail(format!("the padding value must be a scalar of the operand's dtype, got {}", inputs[1]));
+                    return fail(format!(
+                        "the padding value must be a scalar of the operand's dtype, got {}",
+                        inputs[1]
+                    ));
                 }
                 let mut shape = Shape::scalar().to_vec();
                 for axis in 0..rank {
                     let size = from[axis] as i64;
                     let padded = size + (size - 1).max(0) * interior[axis] as i64 + low[axis] + high[axis];
                     if padded < 0 {
-                        return fail(format!("padding ({}, {}) leaves less than nothing of axis {axis} of {from}", low[axis], high[axis]));
+                        return fail(format!(
+                            "padding ({}, {}) leaves less than nothing of axis {axis} of {from}",
+                            low[axis], high[axis]
+                        ));
                     }
                     shape.push(padded as usize);
                 }

@@ -195,7 +195,9 @@ impl Window {
                 arity(op, inputs, 2)?;
                 let (tangent, operand) = (inputs[0], inputs[1]);
                 if !tangent.matches(operand) || tangent.dtype == DType::Bool {
-                    return fail(format!("needs two operands of one shape and numeric dtype, got {tangent} and {operand}"));
+                    return fail(format!(
+                        "needs two operands of one shape and numeric dtype, got {tangent} and {operand}"
+                    ));
                 }
                 Ok(operand.with_shape(window.output_shape(op, &operand.shape)?).strong())
             }

@@ -13,8 +13,8 @@ use smallvec::SmallVec;
 
 pub use builder::ProgramBuilder;
 pub use run::run;
-pub use simplify::simplify;
 pub(crate) use simplify::scalar_of;
+pub use simplify::simplify;
 
 use crate::aval::{Aval, Literal};
 use crate::error::{Error, Result};
@@ -200,10 +200,7 @@ impl Program {
     /// When the inputs do not fit, or an operation fails.
     pub fn eval(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         if inputs.len() != self.0.inputs {
-            return Err(Error::invalid(
-                "program",
-                format!("takes {} inputs, got {}", self.0.inputs, inputs.len()),
-            ));
+            return Err(Error::invalid("program", format!("takes {} inputs, got {}", self.0.inputs, inputs.len())));
         }
         let mut values: Vec<Option<Tensor>> = inputs.iter().cloned().map(Some).collect();
         values.resize(self.var_count(), None);

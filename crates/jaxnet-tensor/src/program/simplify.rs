@@ -34,8 +34,7 @@ use crate::shape::Dims;
 /// When the program is not well-formed.
 pub fn simplify(program: &Program) -> Result<Program> {
     let mut simplifier = Simplifier::default();
-    let inputs: Vec<Atom> =
-        program.input_avals().iter().map(|aval| simplifier.builder.input(aval.clone())).collect();
+    let inputs: Vec<Atom> = program.input_avals().iter().map(|aval| simplifier.builder.input(aval.clone())).collect();
     simplifier.definitions.resize(inputs.len(), None);
     let outputs = simplifier.visit(program, &inputs)?;
     Ok(without_dead_code(&simplifier.builder.finish(&outputs)))
@@ -223,6 +222,22 @@ impl Simplifier {
                 _ => Ok(None),
             },
             ShapeOp::Transpose { permutation } => match inner {
+                // A product with its free axes exchanged is the product of the exchanged operands.
+                Some((Primitive::Dot(dot), operands)) => {
+                    let batch = dot.lhs_batch.len();
+                    let lhs_free = self.aval(&operands[0]).rank() - batch - dot.lhs_contracting.len();
+                    let exchanged = (0..batch).chain(batch + lhs_free..from.rank()).chain(batch..batch + lhs_free);
+                    if !permutation.iter().copied().eq(exchanged) {
+                        return Ok(None);
+                    }
+                    let dot = DotGeneral {
+                        lhs_contracting: dot.rhs_contracting,
+                        rhs_contracting: dot.lhs_contracting,
+                        lhs_batch: dot.rhs_batch,
+                        rhs_batch: dot.lhs_batch,
+                    };
+                    self.add1(dot, operands.into_iter().rev().collect()).map(Some)
+                }
                 Some((Primitive::Shape(ShapeOp::Transpose { permutation: first }), inner)) => {
                     let permutation = permutation.iter().map(|&axis| first[axis]).collect();
                     self.add1(ShapeOp::Transpose { permutation }, inner).map(Some)
@@ -251,7 +266,9 @@ impl Simplifier {
     /// Takes up transposes of the operands.
     fn dot(&mut self, op: &DotGeneral, inputs: &SmallVec<[Atom; 3]>) -> Result<Option<Atom>> {
         let transposed = |atom: &Atom| match self.definition(atom) {
-            Some((Primitive::Shape(ShapeOp::Transpose { permutation }), inner)) => Some((permutation.clone(), inner[0])),
+            Some((Primitive::Shape(ShapeOp::Transpose { permutation }), inner)) => {
+                Some((permutation.clone(), inner[0]))
+            }
             _ => None,
         };
         // Free axes come out in the order of the operand's axes, which must stay as it is.
@@ -290,22 +307,16 @@ fn fold(op: &Elementwise, inputs: &[Atom]) -> Option<Literal> {
 
 fn simplify_inside(control: &Control) -> Result<Control> {
     Ok(match control {
-        Control::Cond { branches } => {
-            Control::Cond { branches: branches.iter().map(simplify).collect::<Result<_>>()? }
-        }
+        Control::Cond { branches } => Control::Cond { branches: branches.iter().map(simplify).collect::<Result<_>>()? },
         Control::While { cond, body, cond_consts, body_consts } => Control::While {
             cond: simplify(cond)?,
             body: simplify(body)?,
             cond_consts: *cond_consts,
             body_consts: *body_consts,
         },
-        Control::Scan { body, length, reverse, consts, carry } => Control::Scan {
-            body: simplify(body)?,
-            length: *length,
-            reverse: *reverse,
-            consts: *consts,
-            carry: *carry,
-        },
+        Control::Scan { body, length, reverse, consts, carry } => {
+            Control::Scan { body: simplify(body)?, length: *length, reverse: *reverse, consts: *consts, carry: *carry }
+        }
         other => other.clone(),
     })
 }
@@ -313,7 +324,7 @@ fn simplify_inside(control: &Control) -> Result<Control> {
 /// The program without equations whose results nobody uses.
 fn without_dead_code(program: &Program) -> Program {
     let mut live = vec![false; program.var_count()];
-    let mut mark = |live: &mut Vec<bool>, atoms: &[Atom]| {
+    let mark = |live: &mut Vec<bool>, atoms: &[Atom]| {
         for var in atoms.iter().filter_map(|atom| atom.var()) {
             live[var.index()] = true;
         }

@@ -10,7 +10,7 @@ use crate::aval::Aval;
 use crate::error::{Error, Result};
 use crate::primitive::Primitive;
 use crate::tensor::Tensor;
-use crate::trace::{StagedGuard, Trace, TraceRef, Tensors};
+use crate::trace::{StagedGuard, Tensors, Trace, TraceRef};
 
 /// A traced function, and the tensors that it captured.
 #[derive(Clone, Debug)]
@@ -60,11 +60,7 @@ pub fn stage(inputs: &[Aval], f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>) 
 /// # Errors
 ///
 /// Also when it does, with `what` as the one to blame.
-pub fn stage_closed(
-    what: &str,
-    inputs: &[Aval],
-    f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
-) -> Result<Program> {
+pub fn stage_closed(what: &str, inputs: &[Aval], f: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>) -> Result<Program> {
     let staged = stage(inputs, f)?;
     match staged.captured.first() {
         None => Ok(staged.program),

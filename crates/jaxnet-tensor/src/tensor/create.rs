@@ -175,7 +175,10 @@ impl Tensor {
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         if !self.dtype().is_integer() {
-            raise(Error::invalid("one_hot", format!("needs integers, got {}; convert them with `.astype`", self.aval())));
+            raise(Error::invalid(
+                "one_hot",
+                format!("needs integers, got {}; convert them with `.astype`", self.aval()),
+            ));
         }
         let class = lax::iota(self.dtype(), classes, 0).or_raise();
         let index = lax::reshape(self, self.shape().with_axis(self.rank(), 1)).or_raise();

@@ -58,13 +58,14 @@ fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N
     let first = operands[0].aval();
     let agrees = |x: &Tensor| x.aval() == first || x.literal().is_some_and(|literal| literal.dtype == first.dtype);
     if operands.iter().all(agrees) {
-        return Ok(operands);
+        let strong = !operands.iter().all(Tensor::is_weak);
+        return Ok(operands.map(|x| match x.literal() {
+            Some(literal) if strong => Tensor::from(Literal { weak: false, ..*literal }),
+            _ => x,
+        }));
     }
-    let (dtype, weak) = operands
-        .iter()
-        .map(|x| (x.dtype(), x.is_weak()))
-        .reduce(promote_types)
-        .expect("at least one operand");
+    let (dtype, weak) =
+        operands.iter().map(|x| (x.dtype(), x.is_weak())).reduce(promote_types).expect("at least one operand");
     let mut shape = Shape::scalar();
     for operand in &operands {
         shape = shape.broadcast(operand.shape()).ok_or_else(|| {
@@ -95,7 +96,7 @@ fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N
 fn convert_keeping(x: &Tensor, dtype: DType, weak: bool) -> Result<Tensor> {
     match x.literal() {
         Some(literal) if !matches!((literal.value, dtype.is_integer()), (Scalar::Float(_), true)) => {
-            Ok(Tensor::from(Literal { value: literal.value, dtype, weak: weak && literal.weak }))
+            Ok(Tensor::from(Literal { value: literal.value, dtype, weak }))
         }
         _ => lax::convert(x, dtype),
     }
@@ -504,7 +505,9 @@ impl Tensor {
     pub fn select(&self, on_true: impl Operand, on_false: impl Operand) -> Tensor {
         let attempt = || {
             let [x, y] = promote("select", [on_true.into_tensor(), on_false.into_tensor()])?;
-            let fail = || Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()));
+            let fail = || {
+                Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()))
+            };
             let values = x.shape().broadcast(y.shape()).ok_or_else(fail)?;
             let shape = values.broadcast(self.shape()).ok_or_else(fail)?;
             let to = |x: &Tensor| if x.rank() == 0 { Ok(x.clone()) } else { lax::broadcast_to(x, &shape) };

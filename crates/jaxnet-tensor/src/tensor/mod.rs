@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use convert::NestedArray;
 pub use elementwise::Operand;
-pub use index::{At, Ellipsis, IndexArg, IntoIndex, NewAxis, Step};
+pub use index::{At, Ellipsis, IndexArg, IntoIndex, NewAxis, Step, s};
 pub use shape::IntoSizes;
 
 use crate::aval::{Aval, Literal};

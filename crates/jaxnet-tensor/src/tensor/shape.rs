@@ -92,7 +92,7 @@ impl Tensor {
                 fail(&format!("{} elements do not fill {known} places", self.size()))
             };
         }
-        if known == 0 || self.size() % known != 0 {
+        if known == 0 || !self.size().is_multiple_of(known) {
             return fail(&format!("{} elements cannot be split evenly", self.size()));
         }
         Ok(sizes.iter().map(|&size| if size == -1 { self.size() / known } else { size as usize }).collect())
@@ -264,7 +264,7 @@ impl Tensor {
     pub fn split(&self, parts: usize, axis: isize) -> Vec<Tensor> {
         let index = self.axis("split", axis).or_raise();
         let size = self.shape()[index];
-        if parts == 0 || size % parts != 0 {
+        if parts == 0 || !size.is_multiple_of(parts) {
             raise(Error::invalid(
                 "split",
                 format!("axis {axis} of {} cannot be split into {parts} equal parts; see `split_at`", self.aval()),

@@ -212,10 +212,9 @@ impl Unflattener<'_> {
     pub fn node_of(&mut self, kind: &str, children: usize) -> Result<()> {
         match self.node(kind)? {
             found if found == children => Ok(()),
-            found => Err(Error::tree(
-                self.path.join("."),
-                format!("expected {kind} of {children} children, found {found}"),
-            )),
+            found => {
+                Err(Error::tree(self.path.join("."), format!("expected {kind} of {children} children, found {found}")))
+            }
         }
     }
 
@@ -274,9 +273,7 @@ impl Unflattener<'_> {
     /// When there is something else.
     pub fn fixed<T: Clone + 'static>(&mut self) -> Result<T> {
         match self.tokens.next() {
-            Some(Token::Fixed(value)) if value.get::<T>().is_some() => {
-                Ok(value.get::<T>().expect("just seen").clone())
-            }
+            Some(Token::Fixed(value)) if value.get::<T>().is_some() => Ok(value.get::<T>().expect("just seen").clone()),
             other => self.error(std::any::type_name::<T>(), other),
         }
     }

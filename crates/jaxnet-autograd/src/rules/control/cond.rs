@@ -5,7 +5,9 @@ use jaxnet_tensor::program::{Atom, ProgramBuilder};
 use jaxnet_tensor::trace::{Tensors, bind};
 use jaxnet_tensor::{Aval, DType, Literal, Program, Result, Tensor, lax};
 
-use super::{Source, Split, batch_in_front, duals, in_front, indices, known, linear_mask, nonzero, place, with_tangents};
+use super::{
+    Source, Split, batch_in_front, duals, in_front, indices, known, linear_mask, nonzero, place, with_tangents,
+};
 use crate::linear::Operand;
 use crate::programs::{batch_program, jvp_program, split_program, spread, transpose_program};
 use crate::rules::{Batches, Cotangents, Duals};
@@ -18,12 +20,8 @@ fn unify<T>(
 ) -> Result<(Vec<T>, Vec<bool>)> {
     let mut mask = vec![false; results];
     loop {
-        let (transformed, masks): (Vec<T>, Vec<Vec<bool>>) = branches
-            .iter()
-            .map(|branch| transform(branch, &mask))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .unzip();
+        let (transformed, masks): (Vec<T>, Vec<Vec<bool>>) =
+            branches.iter().map(|branch| transform(branch, &mask)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let joined: Vec<bool> = (0..results).map(|i| masks.iter().any(|mask| mask[i])).collect();
         if masks.iter().all(|mask| *mask == joined) {
             return Ok((transformed, joined));
@@ -51,9 +49,8 @@ pub(super) fn transpose(
     let operands = &inputs[1..];
     let linear = linear_mask(operands);
     let count = linear.iter().filter(|linear| **linear).count();
-    let (branches, mask) = unify(branches, count, |branch, required| {
-        transpose_program(branch, &linear, &nonzero(cotangents), required)
-    })?;
+    let (branches, mask) =
+        unify(branches, count, |branch, required| transpose_program(branch, &linear, &nonzero(cotangents), required))?;
     let operands: Vec<Tensor> = known(inputs).chain(cotangents.iter().flatten()).cloned().collect();
     let results = bind(&Control::Cond { branches }.into(), &operands)?;
     Ok(place(&linear_mask(inputs), spread(results, &mask)))
@@ -146,9 +143,10 @@ pub(super) fn split(branches: &[Program], unknown: &[bool]) -> Result<Split> {
             let inputs: Vec<Atom> = known_operands.iter().map(|&i| builder.input(avals[i].clone())).collect();
             let residuals: Vec<Atom> = places.iter().map(|aval| builder.input(aval.clone())).collect();
             let unknown: Vec<Atom> = indices(unknown, true).iter().map(|&i| builder.input(avals[i].clone())).collect();
-            let used = split.input_residuals.iter().map(|i| {
-                inputs[known_operands.iter().position(|operand| operand == i).expect("residuals are known")]
-            });
+            let used = split
+                .input_residuals
+                .iter()
+                .map(|i| inputs[known_operands.iter().position(|operand| operand == i).expect("residuals are known")]);
             let operands: Vec<Atom> =
                 used.chain(places_of.iter().map(|&place| residuals[place])).chain(unknown).collect();
             let results = builder.equation(super::call(&"branch".into(), split.rest.clone()).into(), operands)?;

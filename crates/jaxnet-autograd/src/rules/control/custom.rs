@@ -107,21 +107,20 @@ pub(super) fn batch(op: &Control, size: usize, inputs: &[Tensor], axes: &[Option
     match op {
         Control::CustomJvp { body, rule } => {
             let with_tangents: Vec<bool> = batched.iter().chain(&float_batched).copied().collect();
-            let rule = rule.derive(tag(0, size, &with_tangents), move |program| {
-                all_batched(program, size, &with_tangents)
-            });
+            let rule =
+                rule.derive(tag(0, size, &with_tangents), move |program| all_batched(program, size, &with_tangents));
             let body = all_batched(body, size, &batched)?;
             let mask = vec![true; body.outputs().len()];
             Ok((bind(&Control::CustomJvp { body, rule }.into(), &operands)?, in_front(&mask)))
         }
         Control::CustomVjp { body, forward, backward } => {
             let for_forward = batched.clone();
-            let forward = forward.derive(tag(1, size, &batched), move |program| all_batched(program, size, &for_forward));
+            let forward =
+                forward.derive(tag(1, size, &batched), move |program| all_batched(program, size, &for_forward));
             // Residuals and cotangents are all batched; what an unbatched input gets from the examples
             // is summed.
-            let backward = backward.derive(tag(2, size, &float_batched), move |program| {
-                sum_unbatched(program, size, &float_batched)
-            });
+            let backward = backward
+                .derive(tag(2, size, &float_batched), move |program| sum_unbatched(program, size, &float_batched));
             let body = all_batched(body, size, &batched)?;
             let mask = vec![true; body.outputs().len()];
             Ok((bind(&Control::CustomVjp { body, forward, backward }.into(), &operands)?, in_front(&mask)))
@@ -133,9 +132,9 @@ pub(super) fn batch(op: &Control, size: usize, inputs: &[Tensor], axes: &[Option
                 .map(|(input, axis)| move_batch(input, size, *axis, 0))
                 .collect::<Result<Vec<_>>>()?;
             let all = vec![true; inputs.len() - residuals];
-            let backward =
-                backward.derive(tag(2, size, &all), move |program| sum_unbatched(program, size, &all));
-            let outputs: Vec<Aval> = outputs.iter().map(|aval| aval.with_shape(aval.shape.with_axis(0, size))).collect();
+            let backward = backward.derive(tag(2, size, &all), move |program| sum_unbatched(program, size, &all));
+            let outputs: Vec<Aval> =
+                outputs.iter().map(|aval| aval.with_shape(aval.shape.with_axis(0, size))).collect();
             let mask = vec![true; outputs.len()];
             let op = Control::CustomLinear { backward, residuals: *residuals, outputs };
             Ok((bind(&op.into(), &operands)?, in_front(&mask)))
@@ -151,9 +150,11 @@ fn sum_unbatched(backward: &Program, size: usize, batched: &[bool]) -> Result<Pr
         results
             .iter()
             .zip(batched)
-            .map(|(result, batched)| {
-                if *batched { Ok(result.clone()) } else { lax::reduce(ReduceKind::Sum, result, &[0]) }
-            })
+            .map(
+                |(result, batched)| {
+                    if *batched { Ok(result.clone()) } else { lax::reduce(ReduceKind::Sum, result, &[0]) }
+                },
+            )
             .collect()
     })
 }

@@ -272,9 +272,7 @@ pub(crate) fn split_control(op: &Control, unknown: &[bool]) -> Result<Option<Spl
                 known: call(&"checkpoint".into(), keep_outputs(&split.known, &(0..known_count).collect::<Vec<_>>())),
                 known_inputs: indices(unknown, false),
                 residuals: 0,
-                linear: Control::Checkpoint {
-                    program: keep_outputs(program, &indices(&split.unknown_outputs, true)),
-                },
+                linear: Control::Checkpoint { program: keep_outputs(program, &indices(&split.unknown_outputs, true)) },
                 linear_inputs: (0..unknown.len()).map(Source::Input).collect(),
                 linear_outputs: all(&split.unknown_outputs),
                 unknown_outputs: split.unknown_outputs,

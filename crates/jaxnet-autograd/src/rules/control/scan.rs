@@ -324,7 +324,8 @@ pub(super) fn transpose(
         let operands = [known_c, known_x, carry_ct, y_ct].concat();
         let mut results = transposed.eval(&operands)?.into_iter();
         let add = |(sum, ct): (&Tensor, Tensor)| lax::binary(jaxnet_tensor::primitive::BinaryOp::Add, sum, &ct);
-        let mut all: Vec<Tensor> = sums.iter().zip(results.by_ref().take(sums.len())).map(add).collect::<Result<_>>()?;
+        let mut all: Vec<Tensor> =
+            sums.iter().zip(results.by_ref().take(sums.len())).map(add).collect::<Result<_>>()?;
         all.extend(results);
         Ok(all)
     })?;

@@ -42,7 +42,13 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn execute(&self, _device: usize, primitive: &Primitive, inputs: &[Operand<'_>], outputs: &[Aval]) -> Result<Buffers> {
+    fn execute(
+        &self,
+        _device: usize,
+        primitive: &Primitive,
+        inputs: &[Operand<'_>],
+        outputs: &[Aval],
+    ) -> Result<Buffers> {
         kernels::execute(primitive, inputs, outputs)
     }
 

@@ -158,6 +158,30 @@ pub trait Step: Into<IndexArg> {
     }
 }
 
+/// The elements from `start` until before `stop` in steps of `step`, as Python's `start:stop:step`: an
+/// entry of an index. It says the same as a range with [`Step::step`], also where a range of numbers
+/// would look empty.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_tensor::{Tensor, s};
+///
+/// let x = Tensor::range(10);
+/// assert_eq!(x.i(s(Some(7), Some(2), -2)).to_vec::<i32>(), [7, 5, 3]);
+/// assert_eq!(x.i(s(None, Some(-6), 1)).to_vec::<i32>(), [0, 1, 2, 3]);
+/// ```
+///
+/// # Panics
+///
+/// If the step is 0.
+#[track_caller]
+pub fn s(start: Option<i64>, stop: Option<i64>, step: i64) -> IndexArg {
+    IndexArg::Slice { start, stop, step: 1 }.step(step)
+}
+
+impl Step for IndexArg {}
+
 macro_rules! steps {
     ($($t:ty)*) => {$(
         impl Step for Range<$t> {}

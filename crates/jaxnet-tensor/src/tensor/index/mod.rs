@@ -7,7 +7,7 @@ mod read;
 mod tests;
 mod update;
 
-pub use argument::{Ellipsis, IndexArg, IntoIndex, NewAxis, Step};
+pub use argument::{Ellipsis, IndexArg, IntoIndex, NewAxis, Step, s};
 pub use update::At;
 
 use super::{Operand, Tensor};
@@ -24,7 +24,7 @@ impl Tensor {
     ///
     /// - an integer takes one element and drops the axis; negative ones count from the end;
     /// - a range (`a..b`, `..b`, `a..`, `..=b`, `..`) takes a part, its ends counted and clipped as in
-    ///   Python; [`Step`] gives it a step;
+    ///   Python; [`Step`] or [`s`] give it a step;
     /// - [`NewAxis`] adds an axis of size 1, [`Ellipsis`] stands for as many whole axes as are left;
     /// - an integer tensor takes the elements at its values, and its axes take the place of the axis.
     ///   Several are broadcast together; where entries that are no integers and no tensors lie between

@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::lax;
 use crate::primitive::{BinaryOp, CompareOp};
-use crate::shape::{Dims, Shape};
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// What is taken along an axis.

@@ -53,7 +53,6 @@ impl At {
     ///
     /// As [`set`](Self::set), and for booleans.
     #[track_caller]
-    #[expect(clippy::should_implement_trait, reason = "named as in JAX; `At` is no operand")]
     pub fn add(&self, values: impl Operand) -> Tensor {
         update(ScatterKind::Add, &self.x, &self.index, &values.into_tensor()).or_raise()
     }
@@ -64,7 +63,6 @@ impl At {
     ///
     /// As [`add`](Self::add).
     #[track_caller]
-    #[expect(clippy::should_implement_trait, reason = "named as in JAX; `At` is no operand")]
     pub fn mul(&self, values: impl Operand) -> Tensor {
         update(ScatterKind::Mul, &self.x, &self.index, &values.into_tensor()).or_raise()
     }

@@ -16,8 +16,19 @@ pub(super) struct ControlStep {
 
 enum Kind {
     Cond(Vec<CpuExecutable>),
-    While { cond: CpuExecutable, body: CpuExecutable, cond_consts: usize, body_consts: usize },
-    Scan { body: CpuExecutable, length: usize, reverse: bool, consts: usize, carry: usize },
+    While {
+        cond: CpuExecutable,
+        body: CpuExecutable,
+        cond_consts: usize,
+        body_consts: usize,
+    },
+    Scan {
+        body: CpuExecutable,
+        length: usize,
+        reverse: bool,
+        consts: usize,
+        carry: usize,
+    },
     Debug(DebugAction),
     /// The linear map of a custom reverse-mode derivative, which has no forward mode.
     NotRunnable,
@@ -26,9 +37,7 @@ enum Kind {
 impl ControlStep {
     pub fn new(control: &Control, inputs: Vec<(Source, Aval)>, outputs: Vec<(usize, Aval)>) -> Result<Self> {
         let kind = match control {
-            Control::Cond { branches } => {
-                Kind::Cond(branches.iter().map(CpuExecutable::new).collect::<Result<_>>()?)
-            }
+            Control::Cond { branches } => Kind::Cond(branches.iter().map(CpuExecutable::new).collect::<Result<_>>()?),
             Control::While { cond, body, cond_consts, body_consts } => Kind::While {
                 cond: CpuExecutable::new(cond)?,
                 body: CpuExecutable::new(body)?,
@@ -67,7 +76,8 @@ impl ControlStep {
     /// The operand, taken over where nobody needs it any more.
     fn take(&self, i: usize, values: &mut Values, last: &[usize]) -> CpuBuffer {
         if let Source::Slot(slot) = self.inputs[i].0 {
-            let read_again = self.inputs[i + 1..].iter().any(|(other, _)| matches!(other, Source::Slot(s) if *s == slot));
+            let read_again =
+                self.inputs[i + 1..].iter().any(|(other, _)| matches!(other, Source::Slot(s) if *s == slot));
             if last.contains(&slot) && !read_again {
                 return values[slot].take().expect("computed and not yet freed");
             }

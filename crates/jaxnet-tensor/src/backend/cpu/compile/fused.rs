@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::fuse::{Plan, broadcast_strides};
-use super::{Source, Values, literal_word, scalar_chunk};
+use super::{Values, literal_word, scalar_chunk};
 use crate::aval::{Aval, Literal};
 use crate::backend::cpu::CpuBuffer;
 use crate::backend::cpu::kernels::{self, Chunk};
@@ -59,7 +59,10 @@ enum OperationKind {
     Elementwise(Elementwise),
     Threefry,
     /// Counts with this period and this many repeats of each number.
-    Iota { repeat: usize, period: usize },
+    Iota {
+        repeat: usize,
+        period: usize,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -67,8 +70,6 @@ enum Operand {
     Input(usize),
     Register(usize, DType),
     Literal(Literal),
-    /// A register that holds the same for all elements: computed from scalars.
-    Uniform(usize, DType),
 }
 
 impl FusedStep {
@@ -115,11 +116,8 @@ impl FusedStep {
             });
         }
         let in_place: SmallVec<[Option<usize>; 2]> = results.iter().map(|(_, input)| *input).collect();
-        let inputs: Vec<&[u8]> = self
-            .inputs
-            .iter()
-            .map(|input| values[input.slot].as_ref().map_or(&[][..], CpuBuffer::bytes))
-            .collect();
+        let inputs: Vec<&[u8]> =
+            self.inputs.iter().map(|input| values[input.slot].as_ref().map_or(&[][..], CpuBuffer::bytes)).collect();
         let outs: Vec<&mut [u8]> = results.iter_mut().map(|(buffer, _)| buffer.bytes_mut()).collect();
         self.run_on(&inputs, &in_place, outs);
         for (output, (buffer, _)) in self.outputs.iter().zip(results) {
@@ -231,11 +229,6 @@ impl FusedStep {
                     bytes: &bytemuck::cast_slice(&room.registers[*register])[..len * dtype.size()],
                     scalar: false,
                 },
-                Operand::Uniform(register, dtype) => Chunk {
-                    dtype: *dtype,
-                    bytes: &bytemuck::cast_slice(&room.registers[*register])[..dtype.size()],
-                    scalar: true,
-                },
                 Operand::Input(i) => {
                     let input = &self.inputs[*i];
                     let size = input.dtype.size();
@@ -247,7 +240,11 @@ impl FusedStep {
                             scalar: false,
                         },
                         Access::Scalar => Chunk { dtype: input.dtype, bytes: &inputs[*i][..size], scalar: true },
-                        _ => Chunk { dtype: input.dtype, bytes: &inputs[*i][at * size..(at + len) * size], scalar: false },
+                        _ => Chunk {
+                            dtype: input.dtype,
+                            bytes: &inputs[*i][at * size..(at + len) * size],
+                            scalar: false,
+                        },
                     }
                 }
             })
@@ -341,7 +338,7 @@ struct Builder<'a> {
     plan: &'a Plan,
     inputs: Vec<LoopInput>,
     input_of: HashMap<Var, usize>,
-    in_register: HashMap<Var, (usize, bool)>,
+    in_register: HashMap<Var, usize>,
 }
 
 impl Builder<'_> {
@@ -368,7 +365,7 @@ impl Builder<'_> {
                 .iter()
                 .map(|&var| {
                     let register = self.in_register.len();
-                    self.in_register.insert(var, (register, false));
+                    self.in_register.insert(var, register);
                     (register, program.aval(var).dtype)
                 })
                 .collect();
@@ -389,7 +386,7 @@ impl Builder<'_> {
             .map(|var| LoopOutput {
                 slot: var.index(),
                 aval: program.aval(var).clone(),
-                register: self.in_register[&var].0,
+                register: self.in_register[&var],
             })
             .collect();
         let registers = reuse_registers(&mut operations, &mut outputs);
@@ -402,8 +399,8 @@ impl Builder<'_> {
             Atom::Var(var) => *var,
         };
         let dtype = self.program.aval(var).dtype;
-        if let Some(&(register, uniform)) = self.in_register.get(&var) {
-            return if uniform { Operand::Uniform(register, dtype) } else { Operand::Register(register, dtype) };
+        if let Some(&register) = self.in_register.get(&var) {
+            return Operand::Register(register, dtype);
         }
         if let Some(&input) = self.input_of.get(&var) {
             return Operand::Input(input);
@@ -463,7 +460,7 @@ fn reuse_registers(operations: &mut [Operation], outputs: &mut [LoopOutput]) -> 
             last_read[*register] = i;
         }
         for operand in &operation.operands {
-            if let Operand::Register(register, _) | Operand::Uniform(register, _) = operand {
+            if let Operand::Register(register, _) = operand {
                 last_read[*register] = i;
             }
         }
@@ -474,8 +471,7 @@ fn reuse_registers(operations: &mut [Operation], outputs: &mut [LoopOutput]) -> 
     let mut renamed = vec![usize::MAX; count];
     let mut free: Vec<usize> = Vec::new();
     let mut used = 0;
-    for i in 0..operations.len() {
-        let operation = &mut operations[i];
+    for (i, operation) in operations.iter_mut().enumerate() {
         // Operands are still being read while the results are written, so that they are freed after.
         for (register, _) in &mut operation.results {
             let new = free.pop().unwrap_or_else(|| {
@@ -486,7 +482,7 @@ fn reuse_registers(operations: &mut [Operation], outputs: &mut [LoopOutput]) -> 
         }
         let mut ended: SmallVec<[usize; 4]> = SmallVec::new();
         for operand in &mut operation.operands {
-            if let Operand::Register(register, _) | Operand::Uniform(register, _) = operand {
+            if let Operand::Register(register, _) = operand {
                 if last_read[*register] == i && !ended.contains(register) {
                     ended.push(*register);
                 }
@@ -505,9 +501,4 @@ fn reuse_registers(operations: &mut [Operation], outputs: &mut [LoopOutput]) -> 
         output.register = renamed[output.register];
     }
     used
-}
-
-#[allow(dead_code)]
-fn unused(source: &Source) -> &Source {
-    source
 }

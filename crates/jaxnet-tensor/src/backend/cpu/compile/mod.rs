@@ -44,9 +44,9 @@ struct Step {
 
 enum Kind {
     /// A loop over elements.
-    Fused(FusedStep),
+    Fused(Box<FusedStep>),
     /// One primitive.
-    Kernel { primitive: Primitive, inputs: Vec<(Source, Aval)>, outputs: Vec<(usize, Aval)> },
+    Kernel { primitive: Box<Primitive>, inputs: Vec<(Source, Aval)>, outputs: Vec<(usize, Aval)> },
     /// The same elements under another shape, or a barrier.
     Alias { from: Vec<Source>, to: Vec<usize> },
     /// A loop or a branch.
@@ -86,7 +86,7 @@ impl CpuExecutable {
         let mut steps: Vec<Step> = Vec::new();
         for cluster in plan.clusters() {
             let kind = if cluster.fused {
-                Kind::Fused(FusedStep::new(program, &plan, &cluster.equations))
+                Kind::Fused(Box::new(FusedStep::new(program, &plan, &cluster.equations)))
             } else {
                 let equation = &program.equations()[cluster.equations[0]];
                 let outputs: Vec<(usize, Aval)> =
@@ -101,10 +101,8 @@ impl CpuExecutable {
                         from: inputs.into_iter().map(|(source, _)| source).collect(),
                         to: outputs.into_iter().map(|(slot, _)| slot).collect(),
                     },
-                    Primitive::Control(control) => {
-                        Kind::Control(Box::new(ControlStep::new(control, inputs, outputs)?))
-                    }
-                    primitive => Kind::Kernel { primitive: primitive.clone(), inputs, outputs },
+                    Primitive::Control(control) => Kind::Control(Box::new(ControlStep::new(control, inputs, outputs)?)),
+                    primitive => Kind::Kernel { primitive: Box::new(primitive.clone()), inputs, outputs },
                 }
             };
             steps.push(Step { kind, last: SmallVec::new() });
@@ -128,7 +126,8 @@ impl CpuExecutable {
         // The last reader of a value takes it, so that it stays nobody else's.
         let mut results: Vec<CpuBuffer> = Vec::with_capacity(self.outputs.len());
         for (i, output) in self.outputs.iter().enumerate() {
-            let again = |slot: usize| self.outputs[i + 1..].iter().any(|other| matches!(other, Source::Slot(s) if *s == slot));
+            let again =
+                |slot: usize| self.outputs[i + 1..].iter().any(|other| matches!(other, Source::Slot(s) if *s == slot));
             results.push(match output {
                 Source::Slot(slot) if !again(*slot) => values[*slot].take().expect("computed and not yet freed"),
                 other => other.own(&values),
@@ -182,7 +181,7 @@ impl Step {
             Kind::Kernel { primitive, inputs, outputs } => {
                 let size = inputs.iter().map(|(_, aval)| aval.size()).max().unwrap_or(0);
                 let out = outputs.iter().map(|(_, aval)| aval.size()).max().unwrap_or(0);
-                match primitive {
+                match &**primitive {
                     Primitive::Dot(op) => {
                         let inner: usize = op.lhs_contracting.iter().map(|&axis| inputs[0].1.shape[axis]).product();
                         out * inner >= PARALLEL_WORK
@@ -200,7 +199,7 @@ impl Step {
         match &self.kind {
             Kind::Fused(step) => step.run(values, &self.last),
             Kind::Kernel { primitive, inputs, outputs } => {
-                if let Primitive::Index(Index::DynamicUpdateSlice) = primitive
+                if let Primitive::Index(Index::DynamicUpdateSlice) = **primitive
                     && let Some(result) = self.update_in_place(inputs, values)
                 {
                     values[outputs[0].0] = Some(result);
@@ -242,7 +241,8 @@ impl Step {
             return None;
         }
         let mut operand = values[slot].take()?;
-        let rest: SmallVec<[Input<'_>; 4]> = inputs[1..].iter().map(|(source, aval)| source.input(aval, values)).collect();
+        let rest: SmallVec<[Input<'_>; 4]> =
+            inputs[1..].iter().map(|(source, aval)| source.input(aval, values)).collect();
         kernels::update_slice(&rest, &mut Output { aval: &inputs[0].1, buffer: &mut operand });
         Some(operand)
     }

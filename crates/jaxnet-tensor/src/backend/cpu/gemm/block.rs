@@ -37,41 +37,22 @@ enum RhsBlock<'a, T: GemmElement> {
 
 /// Computes one part.
 pub(super) fn compute<T: GemmElement>(job: &Job<'_, T>, part: Part, scratch: &mut Scratch) {
-    let Scratch {
-        a: a_buffer,
-        b: b_buffer,
-        c: c_buffer,
-    } = scratch;
+    let Scratch { a: a_buffer, b: b_buffer, c: c_buffer } = scratch;
     let nr = job.kernels.nr();
     let k_step = block_k::<T>(job.k);
-    let j_step = if part.cols <= nr {
-        nr
-    } else {
-        block_columns::<T>(k_step, nr)
-    };
+    let j_step = if part.cols <= nr { nr } else { block_columns::<T>(k_step, nr) };
     // Where the kernel accumulates: in C itself, or in a block of the wider type.
     let c = if T::DIRECT {
-        Output {
-            ptr: job.c.at(part.index, part.i0, part.j0).cast(),
-            row: job.c.row_stride,
-        }
+        Output { ptr: job.c.at(part.index, part.i0, part.j0).cast(), row: job.c.row_stride }
     } else {
-        Output {
-            ptr: c_buffer.get(part.rows * part.cols).as_mut_ptr(),
-            row: part.cols,
-        }
+        Output { ptr: c_buffer.get(part.rows * part.cols).as_mut_ptr(), row: part.cols }
     };
     let mut k0 = 0;
     loop {
         let k = k_step.min(job.k - k0);
         let lhs = lhs(job, part, (k0, k), a_buffer);
         for j in (0..part.cols).step_by(j_step) {
-            let block = Block {
-                j,
-                cols: j_step.min(part.cols - j),
-                k0,
-                k,
-            };
+            let block = Block { j, cols: j_step.min(part.cols - j), k0, k };
             let rhs = rhs(job, part, block, b_buffer);
             compute_block(job, part, &c, &lhs, &rhs, block);
         }
@@ -114,9 +95,7 @@ fn compute_block<T: GemmElement>(
         let (b, b_row) = match rhs {
             RhsBlock::InPlace(b) => (b.at(part.index, k0, part.j0 + j).cast(), b.row_stride),
             RhsBlock::Packed(slabs) => (slabs[(j - block.j) * k..].as_ptr(), padded),
-            RhsBlock::PackedWhole(b) => {
-                (b.slab(kernels, part.j0 + j, width, k0, k).as_ptr(), padded)
-            }
+            RhsBlock::PackedWhole(b) => (b.slab(kernels, part.j0 + j, width, k0, k).as_ptr(), padded),
         };
         for i in (0..part.rows).step_by(MR) {
             let live = MR.min(part.rows - i);
@@ -134,11 +113,7 @@ fn compute_block<T: GemmElement>(
                 accumulate: k0 > 0 || (T::DIRECT && job.accumulate),
             };
             let full = live == MR && tail == kernels.lanes;
-            let micro = if full {
-                kernels.full[nv - 1]
-            } else {
-                kernels.masked[live - 1][nv - 1]
-            };
+            let micro = if full { kernels.full[nv - 1] } else { kernels.masked[live - 1][nv - 1] };
             // SAFETY: the table was chosen for this CPU. `lhs` and `b` are valid for `live x k` and
             // `k x width` (`b` for whole vectors if packed); this part of C is inside the output,
             // or the block made for it, and no other task's.
@@ -173,24 +148,12 @@ fn rhs<'a, T: GemmElement>(
         return RhsBlock::InPlace(b);
     }
     let slabs = buffer.get::<T::Acc>(k * cols.next_multiple_of(job.kernels.lanes));
-    pack_b(
-        job.kernels,
-        &b,
-        part.index,
-        (k0, k),
-        (part.j0 + j, cols),
-        slabs,
-    );
+    pack_b(job.kernels, &b, part.index, (k0, k), (part.j0 + j, cols), slabs);
     RhsBlock::Packed(slabs)
 }
 
 /// The block of A for a part, packed if that pays.
-fn lhs<T: GemmElement>(
-    job: &Job<'_, T>,
-    part: Part,
-    (k0, k): (usize, usize),
-    buffer: &mut Buffer,
-) -> Lhs<T::Acc> {
+fn lhs<T: GemmElement>(job: &Job<'_, T>, part: Part, (k0, k): (usize, usize), buffer: &mut Buffer) -> Lhs<T::Acc> {
     let a = &job.a;
     // Rows a multiple of 1 KiB apart compete for a few cache sets, and columns far apart cost a TLB
     // entry each.

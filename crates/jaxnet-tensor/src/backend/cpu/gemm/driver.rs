@@ -68,39 +68,20 @@ pub(super) fn run<T: GemmElement>(job: &Job<'_, T>) {
     if (rows, cols, batch) == (m, n, 1) {
         // Tiny products are mostly overhead; spare them the divisions below.
         let (index, i0, j0) = (0, 0, 0);
-        let whole = Part {
-            index,
-            i0,
-            rows,
-            j0,
-            cols,
-        };
+        let whole = Part { index, i0, rows, j0, cols };
         return with_scratch(|scratch| one(whole, scratch));
     }
     let (tiles_m, tiles_n) = (m.div_ceil(rows), n.div_ceil(cols));
     let parts = batch * tiles_m * tiles_n;
     // Many small matrices share a task.
-    let group = if threads == 1 {
-        parts
-    } else {
-        (TASK_WORK / (rows * cols * job.k.max(1))).clamp(1, parts)
-    };
+    let group = if threads == 1 { parts } else { (TASK_WORK / (rows * cols * job.k.max(1))).clamp(1, parts) };
     for_each_task(threads, parts.div_ceil(group), |task| {
         with_scratch(|scratch| {
             for part in task * group..parts.min((task + 1) * group) {
                 let (index, tile) = (part / (tiles_m * tiles_n), part % (tiles_m * tiles_n));
                 let (i0, j0) = (tile / tiles_n * rows, tile % tiles_n * cols);
                 let (rows, cols) = (rows.min(m - i0), cols.min(n - j0));
-                one(
-                    Part {
-                        index,
-                        i0,
-                        rows,
-                        j0,
-                        cols,
-                    },
-                    scratch,
-                );
+                one(Part { index, i0, rows, j0, cols }, scratch);
             }
         });
     });
@@ -120,11 +101,7 @@ fn task_shape<T: GemmElement>(job: &Job<'_, T>, threads: usize) -> (usize, usize
     // A single column is computed along its rows by vectors.
     let unit = if n == 1 { nr } else { MR };
     let work = m * n * job.k.max(1);
-    let wanted = if threads == 1 {
-        1
-    } else {
-        (threads * TASKS_PER_THREAD).min(work * batch / TASK_WORK)
-    };
+    let wanted = if threads == 1 { 1 } else { (threads * TASKS_PER_THREAD).min(work * batch / TASK_WORK) };
     let max_rows = (BLOCK_A_BYTES / (size_of::<T::Acc>() * block_k::<T>(job.k).max(1))).max(MR);
     let (mut rows, mut cols) = (m, n);
     loop {
@@ -147,9 +124,5 @@ fn task_shape<T: GemmElement>(job: &Job<'_, T>, threads: usize) -> (usize, usize
 /// mere remnant.
 pub(super) fn block_k<T: GemmElement>(k: usize) -> usize {
     let most = BLOCK_K_BYTES / size_of::<T::Acc>();
-    if k <= most {
-        k
-    } else {
-        k.div_ceil(k.div_ceil(most))
-    }
+    if k <= most { k } else { k.div_ceil(k.div_ceil(most)) }
 }

@@ -52,12 +52,7 @@ pub(super) trait Vector: Copy {
     unsafe fn sum(self) -> Self::Elem;
     /// Reads `LANES` vectors `src_stride` apart and writes their transpose with rows `dst_stride`
     /// apart.
-    unsafe fn transpose(
-        src: *const Self::Elem,
-        src_stride: isize,
-        dst: *mut Self::Elem,
-        dst_stride: usize,
-    );
+    unsafe fn transpose(src: *const Self::Elem, src_stride: isize, dst: *mut Self::Elem, dst_stride: usize);
     /// Hints that the cache line at `p` is wanted soon; `p` may be any address.
     #[inline(always)]
     unsafe fn prefetch(_p: *const Self::Elem) {}
@@ -123,18 +118,13 @@ impl<E> Kernels<E> {
 /// As for [`MicroFn`], with `MR_` rows and `(NV - 1) * LANES + tail` columns; `tail == LANES`
 /// unless `MASKED`.
 #[inline(always)]
-pub(super) unsafe fn micro<V: Vector, const MR_: usize, const NV: usize, const MASKED: bool>(
-    t: &Tile<V::Elem>,
-) {
+pub(super) unsafe fn micro<V: Vector, const MR_: usize, const NV: usize, const MASKED: bool>(t: &Tile<V::Elem>) {
     // SAFETY: the caller vouches for the CPU and the extents. Prefetches may name any address.
     unsafe {
         let mask = V::mask(t.tail);
         for i in 0..MR_ {
             for j in 0..NV {
-                V::prefetch(
-                    t.c.wrapping_offset(i as isize * t.c_row)
-                        .wrapping_add(j * V::LANES),
-                );
+                V::prefetch(t.c.wrapping_offset(i as isize * t.c_row).wrapping_add(j * V::LANES));
             }
         }
         let mut acc = [[V::zero(); NV]; MR_];
@@ -144,11 +134,7 @@ pub(super) unsafe fn micro<V: Vector, const MR_: usize, const NV: usize, const M
             for (j, v) in bv.iter_mut().enumerate() {
                 let p = b.wrapping_add(j * V::LANES);
                 V::prefetch(p.wrapping_offset(t.ahead));
-                *v = if MASKED && j == NV - 1 {
-                    V::load_masked(p, mask)
-                } else {
-                    V::load(p)
-                };
+                *v = if MASKED && j == NV - 1 { V::load_masked(p, mask) } else { V::load(p) };
             }
             for (i, row) in acc.iter_mut().enumerate() {
                 let av = V::splat(*a.wrapping_offset(i as isize * t.a_row));
@@ -161,15 +147,9 @@ pub(super) unsafe fn micro<V: Vector, const MR_: usize, const NV: usize, const M
         }
         for (i, row) in acc.iter().enumerate() {
             for (j, &s) in row.iter().enumerate() {
-                let p =
-                    t.c.wrapping_offset(i as isize * t.c_row)
-                        .wrapping_add(j * V::LANES);
+                let p = t.c.wrapping_offset(i as isize * t.c_row).wrapping_add(j * V::LANES);
                 if MASKED && j == NV - 1 {
-                    let s = if t.accumulate {
-                        s.add(V::load_masked(p, mask))
-                    } else {
-                        s
-                    };
+                    let s = if t.accumulate { s.add(V::load_masked(p, mask)) } else { s };
                     s.store_masked(p, mask);
                 } else {
                     let s = if t.accumulate { s.add(V::load(p)) } else { s };
@@ -210,9 +190,7 @@ pub(super) unsafe fn pack_rows<V: Vector>(c: &Slabs<V::Elem>) {
             for j in (0..c.cols).step_by(nr) {
                 let width = nr.min(c.cols - j);
                 let (whole, tail) = (width / V::LANES, width % V::LANES);
-                let dst = c
-                    .dst
-                    .add(j * c.rows + row * width.next_multiple_of(V::LANES));
+                let dst = c.dst.add(j * c.rows + row * width.next_multiple_of(V::LANES));
                 for v in 0..whole {
                     let p = src.add(j + v * V::LANES);
                     V::prefetch(p.wrapping_offset(c.src_row));

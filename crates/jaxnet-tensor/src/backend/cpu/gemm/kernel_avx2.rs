@@ -43,12 +43,7 @@ impl Vector for __m256 {
     #[inline(always)]
     unsafe fn mask(live: usize) -> __m256i {
         // SAFETY: the CPU has AVX2.
-        unsafe {
-            _mm256_cmpgt_epi32(
-                _mm256_set1_epi32(live as i32),
-                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-            )
-        }
+        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(live as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
     }
     #[inline(always)]
     unsafe fn load_masked(p: *const f32, mask: __m256i) -> Self {
@@ -74,10 +69,7 @@ impl Vector for __m256 {
     unsafe fn sum(self) -> f32 {
         // SAFETY: the CPU has AVX2.
         unsafe {
-            let s = _mm_add_ps(
-                _mm256_castps256_ps128(self),
-                _mm256_extractf128_ps::<1>(self),
-            );
+            let s = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
             let s = _mm_add_ps(s, _mm_movehl_ps(s, s));
             _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)))
         }
@@ -142,12 +134,7 @@ impl Vector for __m256d {
     #[inline(always)]
     unsafe fn mask(live: usize) -> __m256i {
         // SAFETY: the CPU has AVX2.
-        unsafe {
-            _mm256_cmpgt_epi64(
-                _mm256_set1_epi64x(live as i64),
-                _mm256_setr_epi64x(0, 1, 2, 3),
-            )
-        }
+        unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(live as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
     }
     #[inline(always)]
     unsafe fn load_masked(p: *const f64, mask: __m256i) -> Self {
@@ -173,10 +160,7 @@ impl Vector for __m256d {
     unsafe fn sum(self) -> f64 {
         // SAFETY: the CPU has AVX2.
         unsafe {
-            let s = _mm_add_pd(
-                _mm256_castpd256_pd128(self),
-                _mm256_extractf128_pd::<1>(self),
-            );
+            let s = _mm_add_pd(_mm256_castpd256_pd128(self), _mm256_extractf128_pd::<1>(self));
             _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)))
         }
     }
@@ -188,14 +172,8 @@ impl Vector for __m256d {
             for (i, v) in r.iter_mut().enumerate() {
                 *v = Self::load(src.wrapping_offset(i as isize * src_stride));
             }
-            let (ab, ab2) = (
-                _mm256_unpacklo_pd(r[0], r[1]),
-                _mm256_unpackhi_pd(r[0], r[1]),
-            );
-            let (cd, cd2) = (
-                _mm256_unpacklo_pd(r[2], r[3]),
-                _mm256_unpackhi_pd(r[2], r[3]),
-            );
+            let (ab, ab2) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+            let (cd, cd2) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
             _mm256_permute2f128_pd::<0x20>(ab, cd).store(dst);
             _mm256_permute2f128_pd::<0x20>(ab2, cd2).store(dst.add(dst_stride));
             _mm256_permute2f128_pd::<0x31>(ab, cd).store(dst.add(2 * dst_stride));

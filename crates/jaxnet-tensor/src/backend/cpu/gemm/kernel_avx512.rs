@@ -172,11 +172,7 @@ impl Vector for __m512d {
                 let mut p = [Self::zero(); 4];
                 for (g, v) in p.iter_mut().enumerate() {
                     let (a, b) = (r[2 * g], r[2 * g + 1]);
-                    *v = if c == 0 {
-                        _mm512_unpacklo_pd(a, b)
-                    } else {
-                        _mm512_unpackhi_pd(a, b)
-                    };
+                    *v = if c == 0 { _mm512_unpacklo_pd(a, b) } else { _mm512_unpackhi_pd(a, b) };
                 }
                 let lo = _mm512_shuffle_f64x2::<0x88>(p[0], p[1]);
                 let hi = _mm512_shuffle_f64x2::<0xdd>(p[0], p[1]);

@@ -137,10 +137,7 @@ impl<T: Ring, const N: usize> Vector for Lanes<T, N> {
         for j in 0..N {
             for i in 0..N {
                 // SAFETY: both NxN blocks are valid.
-                unsafe {
-                    *dst.add(j * dst_stride + i) =
-                        *src.wrapping_offset(i as isize * src_stride + j as isize)
-                };
+                unsafe { *dst.add(j * dst_stride + i) = *src.wrapping_offset(i as isize * src_stride + j as isize) };
             }
         }
     }

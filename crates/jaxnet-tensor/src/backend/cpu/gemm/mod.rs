@@ -67,13 +67,9 @@ impl Isa {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             // The AVX-512 level uses AVX2 for the integers.
             let avx512 = avx2 && is_x86_feature_detected!("avx512f");
-            [
-                (avx512, Self::Avx512),
-                (avx2, Self::Avx2),
-                (true, Self::Portable),
-            ]
-            .into_iter()
-            .filter_map(|(has, isa)| has.then_some(isa))
+            [(avx512, Self::Avx512), (avx2, Self::Avx2), (true, Self::Portable)]
+                .into_iter()
+                .filter_map(|(has, isa)| has.then_some(isa))
         }
         #[cfg(not(target_arch = "x86_64"))]
         std::iter::once(Self::Portable)
@@ -95,10 +91,7 @@ pub(crate) fn gemm<T: GemmElement>(
     accumulate: bool,
     epilogue: Option<&Epilogue<'_, T>>,
 ) {
-    assert!(
-        a.count() == 1 && b.count() == 1 && c.batch == 1,
-        "gemm: a single product was expected"
-    );
+    assert!(a.count() == 1 && b.count() == 1 && c.batch == 1, "gemm: a single product was expected");
     gemm_with(Isa::detect(), a, b, c, accumulate, epilogue);
 }
 
@@ -132,10 +125,7 @@ pub(crate) fn gemm_packed<T: GemmElement>(
     accumulate: bool,
     epilogue: Option<&Epilogue<'_, T>>,
 ) {
-    assert!(
-        a.count() == 1 && c.batch == 1,
-        "gemm: a single product was expected"
-    );
+    assert!(a.count() == 1 && c.batch == 1, "gemm: a single product was expected");
     assert!(
         a.rows == c.rows && b.n == c.cols && a.cols == b.k,
         "gemm: [{}, {}] * [{}, {}] -> [{}, {}]",
@@ -168,14 +158,7 @@ fn gemm_with<T: GemmElement>(
     epilogue: Option<&Epilogue<'_, T>>,
 ) {
     let rows = |_: usize, i: usize, j: usize, x: &mut [T]| epilogue.map_or((), |f| f(i, j, x));
-    gemm_batched_with(
-        isa,
-        a,
-        b,
-        c,
-        accumulate,
-        epilogue.is_some().then_some(&rows),
-    );
+    gemm_batched_with(isa, a, b, c, accumulate, epilogue.is_some().then_some(&rows));
 }
 
 /// [`gemm_batched`] with a given instruction set, which the CPU must have.
@@ -218,29 +201,9 @@ fn gemm_batched_with<T: GemmElement>(
                 f(i / height, i % height, j, x);
             }
         };
-        let epilogue: Option<&BatchEpilogue<'_, T>> = if epilogue.is_some() {
-            Some(&split)
-        } else {
-            None
-        };
-        driver::run(&Job {
-            kernels,
-            a,
-            b: Rhs::View(b.first()),
-            c: c.stacked(),
-            k,
-            accumulate,
-            epilogue,
-        });
+        let epilogue: Option<&BatchEpilogue<'_, T>> = if epilogue.is_some() { Some(&split) } else { None };
+        driver::run(&Job { kernels, a, b: Rhs::View(b.first()), c: c.stacked(), k, accumulate, epilogue });
         return;
     }
-    driver::run(&Job {
-        kernels,
-        a,
-        b: Rhs::View(b),
-        c,
-        k,
-        accumulate,
-        epilogue,
-    });
+    driver::run(&Job { kernels, a, b: Rhs::View(b), c, k, accumulate, epilogue });
 }

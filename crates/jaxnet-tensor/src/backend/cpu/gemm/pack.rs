@@ -95,12 +95,7 @@ pub(super) fn pack_a<T: GemmElement>(
             let src = unsafe { std::slice::from_raw_parts(a.at(index, i0 + i, k0), k) };
             T::widen_slice(src, &mut dst[..k]);
         }
-        return Lhs {
-            ptr: dst.as_ptr(),
-            row: stride as isize,
-            col: 1,
-            panel: (MR * stride) as isize,
-        };
+        return Lhs { ptr: dst.as_ptr(), row: stride as isize, col: 1, panel: (MR * stride) as isize };
     }
     // Otherwise in panels of MR rows, one column after the other.
     let dst = buffer.get::<T::Acc>(rows.next_multiple_of(MR) * k);
@@ -122,12 +117,7 @@ pub(super) fn pack_a<T: GemmElement>(
             }
         }
     }
-    Lhs {
-        ptr: dst.as_ptr(),
-        row: 1,
-        col: MR as isize,
-        panel: (MR * k) as isize,
-    }
+    Lhs { ptr: dst.as_ptr(), row: 1, col: MR as isize, panel: (MR * k) as isize }
 }
 
 /// Packs rows `k0..k0 + k` and columns `j0..j0 + cols` of matrix `index` of B into slabs; see
@@ -164,13 +154,9 @@ pub(super) fn pack_b<T: GemmElement>(
     for (j, dst) in (0..cols).step_by(nr).zip(dst.chunks_mut(k.max(1) * nr)) {
         let width = nr.min(cols - j);
         if b.col_stride == 1 {
-            for (kk, dst) in dst
-                .chunks_exact_mut(width.next_multiple_of(kernels.lanes))
-                .enumerate()
-            {
+            for (kk, dst) in dst.chunks_exact_mut(width.next_multiple_of(kernels.lanes)).enumerate() {
                 // SAFETY: `width` contiguous elements of the view, as asserted above.
-                let src =
-                    unsafe { std::slice::from_raw_parts(b.at(index, k0 + kk, j0 + j), width) };
+                let src = unsafe { std::slice::from_raw_parts(b.at(index, k0 + kk, j0 + j), width) };
                 let (live, pad) = dst.split_at_mut(width);
                 T::widen_slice(src, live);
                 pad.fill(T::Acc::ZERO);
@@ -197,11 +183,7 @@ fn pack_transposed<T: GemmElement>(
     // Square blocks of whole vectors are transposed in registers, if k is the contiguous axis.
     let mut converted = [T::Acc::ZERO; 16 * 16];
     let in_registers = b.row_stride == 1 && (T::DIRECT || lanes * lanes <= converted.len());
-    let (block_k, block_j) = if in_registers {
-        (k - k % lanes, cols - cols % lanes)
-    } else {
-        (0, 0)
-    };
+    let (block_k, block_j) = if in_registers { (k - k % lanes, cols - cols % lanes) } else { (0, 0) };
     for j in (0..block_j).step_by(lanes) {
         for kk in (0..block_k).step_by(lanes) {
             let (from, stride) = if T::DIRECT {
@@ -209,9 +191,7 @@ fn pack_transposed<T: GemmElement>(
             } else {
                 for (i, row) in converted.chunks_exact_mut(lanes).take(lanes).enumerate() {
                     // SAFETY: `lanes` elements, contiguous along k, of the view, as asserted above.
-                    let src = unsafe {
-                        std::slice::from_raw_parts(b.at(index, k0 + kk, j0 + j + i), lanes)
-                    };
+                    let src = unsafe { std::slice::from_raw_parts(b.at(index, k0 + kk, j0 + j + i), lanes) };
                     T::widen_slice(src, row);
                 }
                 (converted.as_ptr(), lanes as isize)
@@ -268,30 +248,15 @@ impl<T: GemmElement> PackedB<T> {
             let group = unsafe { std::slice::from_raw_parts_mut(slabs.get().add(j * k), len) };
             pack_b(kernels, &b, 0, (0, k), (j, cols), group);
         });
-        Self {
-            buffer,
-            k,
-            n,
-            isa,
-            _element: std::marker::PhantomData,
-        }
+        Self { buffer, k, n, isa, _element: std::marker::PhantomData }
     }
 
     /// The packed rows `k0..k0 + k` of the slab of columns `j..j + cols`, `j` being a multiple of
     /// the tile width.
-    pub(super) fn slab(
-        &self,
-        kernels: &Kernels<T::Acc>,
-        j: usize,
-        cols: usize,
-        k0: usize,
-        k: usize,
-    ) -> &[T::Acc] {
+    pub(super) fn slab(&self, kernels: &Kernels<T::Acc>, j: usize, cols: usize, k0: usize, k: usize) -> &[T::Acc] {
         let width = cols.next_multiple_of(kernels.lanes);
         let start = j * self.k + k0 * width;
-        let all = self
-            .buffer
-            .peek::<T::Acc>(self.k * self.n.next_multiple_of(kernels.lanes));
+        let all = self.buffer.peek::<T::Acc>(self.k * self.n.next_multiple_of(kernels.lanes));
         &all[start..start + k * width]
     }
 }

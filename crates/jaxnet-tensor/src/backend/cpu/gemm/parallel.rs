@@ -13,16 +13,8 @@ const SPINS: usize = 1000;
 /// How many threads to use for this many multiply-adds.
 pub(super) fn threads_for(work: usize) -> usize {
     let inside = rayon::current_thread_index().is_some();
-    let least = if inside {
-        PARALLEL_WORK
-    } else {
-        PARALLEL_WORK_OUTSIDE
-    };
-    if work < least {
-        1
-    } else {
-        rayon::current_num_threads()
-    }
+    let least = if inside { PARALLEL_WORK } else { PARALLEL_WORK_OUTSIDE };
+    if work < least { 1 } else { rayon::current_num_threads() }
 }
 
 /// Runs `f` for each task number, on the calling thread and up to `threads - 1` others.

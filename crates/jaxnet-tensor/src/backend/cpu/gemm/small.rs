@@ -26,34 +26,13 @@ pub(super) fn gemv<T: GemmElement>(job: &Job<'_, T>, part: Part, scratch: &mut S
         return false;
     }
     let (a, k) = (&job.a, job.k);
-    let Part {
-        index,
-        i0,
-        rows,
-        j0,
-        cols,
-    } = part;
+    let Part { index, i0, rows, j0, cols } = part;
     let row_vector = job.c.rows == 1;
-    let (left, right) = (
-        a.at(index, i0, 0).cast::<T::Acc>(),
-        b.at(index, 0, j0).cast::<T::Acc>(),
-    );
+    let (left, right) = (a.at(index, i0, 0).cast::<T::Acc>(), b.at(index, 0, j0).cast::<T::Acc>());
     let g = if row_vector {
-        Gemv {
-            matrix: right,
-            out_stride: b.col_stride,
-            k_stride: b.row_stride,
-            x: left,
-            x_stride: a.col_stride,
-        }
+        Gemv { matrix: right, out_stride: b.col_stride, k_stride: b.row_stride, x: left, x_stride: a.col_stride }
     } else {
-        Gemv {
-            matrix: left,
-            out_stride: a.row_stride,
-            k_stride: a.col_stride,
-            x: right,
-            x_stride: b.row_stride,
-        }
+        Gemv { matrix: left, out_stride: a.row_stride, k_stride: a.col_stride, x: right, x_stride: b.row_stride }
     };
     let outputs = rows * cols;
     let y = scratch.c.get::<T::Acc>(outputs);
@@ -68,14 +47,7 @@ pub(super) fn gemv<T: GemmElement>(job: &Job<'_, T>, part: Part, scratch: &mut S
             }
             copy.as_ptr()
         };
-        let dots = Dots {
-            m: g.matrix,
-            m_row: g.out_stride,
-            rows: outputs,
-            x,
-            k,
-            y: y.as_mut_ptr(),
-        };
+        let dots = Dots { m: g.matrix, m_row: g.out_stride, rows: outputs, x, k, y: y.as_mut_ptr() };
         // SAFETY: the table was chosen for this CPU; the part of the matrix is inside its operand,
         // whose terms are contiguous, and `x` and `y` have `k` and `outputs` elements.
         unsafe { (job.kernels.dot_rows)(&dots) };
@@ -109,8 +81,7 @@ fn combine<T: GemmElement>(job: &Job<'_, T>, g: &Gemv<T::Acc>, y: &mut [T::Acc])
                 a: g.x.wrapping_offset(k0 as isize * g.x_stride),
                 a_row: 0,
                 a_col: g.x_stride,
-                b: g.matrix
-                    .wrapping_offset((s * kernels.nr()) as isize + k0 as isize * g.k_stride),
+                b: g.matrix.wrapping_offset((s * kernels.nr()) as isize + k0 as isize * g.k_stride),
                 b_row: g.k_stride,
                 // Along the rows rather than across them.
                 ahead: 4 * kernels.nr() as isize,

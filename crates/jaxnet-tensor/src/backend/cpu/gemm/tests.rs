@@ -116,28 +116,14 @@ impl<T: TestElement> Stored<T> {
             Layout::Reversed => [-c, 1],
             Layout::Broadcast => [0, 1],
         };
-        let spread: isize = shape
-            .iter()
-            .zip(strides)
-            .map(|(&n, s)| (n as isize - 1).max(0) * s.abs())
-            .sum();
+        let spread: isize = shape.iter().zip(strides).map(|(&n, s)| (n as isize - 1).max(0) * s.abs()).sum();
         let margin = rng.below(4);
-        let offset = margin
-            + if matches!(layout, Layout::Reversed) {
-                (r - 1).max(0) * c
-            } else {
-                0
-            } as usize;
+        let offset = margin + if matches!(layout, Layout::Reversed) { (r - 1).max(0) * c } else { 0 } as usize;
         // No slack behind the last element: an overrun is then at least likely to be seen by a
         // sanitizer.
         let len = margin + if r * c == 0 { 0 } else { spread as usize + 1 };
         let data: Vec<T> = (0..len.max(offset)).map(|_| T::sample(rng)).collect();
-        Self {
-            data,
-            offset,
-            shape,
-            strides,
-        }
+        Self { data, offset, shape, strides }
     }
 
     fn view(&self) -> MatRef<'_, T> {
@@ -176,13 +162,7 @@ fn check<T: TestElement>(rng: &mut Rng, [m, k, n]: [usize; 3], la: Layout, lb: L
                 );
                 let multiply = |c: MatMut<'_, T>, epilogue: Option<&Epilogue<'_, T>>| {
                     if packed {
-                        gemm_packed(
-                            a.view(),
-                            &PackedB::with_isa(isa, b.view()),
-                            c,
-                            accumulate,
-                            epilogue,
-                        );
+                        gemm_packed(a.view(), &PackedB::with_isa(isa, b.view()), c, accumulate, epilogue);
                     } else {
                         gemm_with(isa, a.view(), b.view(), c, accumulate, epilogue);
                     }
@@ -221,15 +201,7 @@ fn check<T: TestElement>(rng: &mut Rng, [m, k, n]: [usize; 3], la: Layout, lb: L
 /// Sizes around the edges of tiles, vectors and blocks.
 fn check_type<T: TestElement>() {
     let mut rng = Rng(0x9e37_79b9_7f4a_7c15);
-    for shape in [
-        [0, 3, 4],
-        [3, 0, 4],
-        [3, 4, 0],
-        [0, 0, 0],
-        [1, 0, 1],
-        [1, 0, 40],
-        [1, 1, 1],
-    ] {
+    for shape in [[0, 3, 4], [3, 0, 4], [3, 4, 0], [0, 0, 0], [1, 0, 1], [1, 0, 40], [1, 1, 1]] {
         check::<T>(&mut rng, shape, Layout::RowMajor, Layout::RowMajor);
     }
     for la in LAYOUTS {
@@ -270,11 +242,7 @@ type_tests! {
 #[test]
 fn large_products() {
     // Inside a pool smaller products are shared out, and to more threads than the machine may have.
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(3)
-        .build()
-        .unwrap()
-        .install(check_large);
+    rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(check_large);
     check_large();
 }
 
@@ -307,38 +275,21 @@ fn batches() {
     for (t, k) in [(5, 4), (17, 33), (70, 64)] {
         let a: Vec<f32> = (0..6 * t * k).map(|_| f32::sample(&mut rng)).collect();
         let b: Vec<f32> = (0..6 * t * k).map(|_| f32::sample(&mut rng)).collect();
-        let view = |data| {
-            MatRef::batched(
-                data,
-                0,
-                [2, 3],
-                [(t * 3 * k) as isize, k as isize],
-                [t, k],
-                [(3 * k) as isize, 1],
-            )
-        };
+        let view =
+            |data| MatRef::batched(data, 0, [2, 3], [(t * 3 * k) as isize, k as isize], [t, k], [(3 * k) as isize, 1]);
         let mut c = vec![0.0_f32; 6 * t * t];
         let seen: Seen<f32> = Mutex::default();
         let epilogue = |index: usize, i: usize, j: usize, x: &mut [f32]| {
-            seen.lock()
-                .unwrap()
-                .extend(x.iter().enumerate().map(|(d, &x)| (index, i, j + d, x)));
+            seen.lock().unwrap().extend(x.iter().enumerate().map(|(d, &x)| (index, i, j + d, x)));
         };
-        gemm_batched(
-            view(&a),
-            view(&b).t(),
-            MatMut::batched(&mut c, 0, 6, t * t, [t, t], t),
-            false,
-            Some(&epilogue),
-        );
+        gemm_batched(view(&a), view(&b).t(), MatMut::batched(&mut c, 0, 6, t * t, [t, t], t), false, Some(&epilogue));
         let mut seen = seen.into_inner().unwrap();
         seen.sort_by_key(|&(index, i, j, _)| (index, i, j));
         assert_eq!(seen.len(), c.len());
         for (at, &(index, i, j, x)) in seen.iter().enumerate() {
             assert_eq!(at, (index * t + i) * t + j);
             assert_eq!(x, c[at]);
-            let row =
-                |data: &[f32], i: usize, kk| data[(((index / 3) * t + i) * 3 + index % 3) * k + kk];
+            let row = |data: &[f32], i: usize, kk| data[(((index / 3) * t + i) * 3 + index % 3) * k + kk];
             let terms: Vec<_> = (0..k).map(|kk| (row(&a, i, kk), row(&b, j, kk))).collect();
             assert_eq!(x, f32::reference(None, &terms), "{t} {k} {index} {i} {j}");
         }
@@ -347,22 +298,11 @@ fn batches() {
     let (batch, m, k, n) = (4, 9, 11, 20);
     let a: Vec<i64> = (0..batch * m * k).map(|_| i64::sample(&mut rng)).collect();
     let b: Vec<i64> = (0..k * n).map(|_| i64::sample(&mut rng)).collect();
-    let va = MatRef::batched(
-        &a,
-        0,
-        [1, batch],
-        [0, (m * k) as isize],
-        [m, k],
-        [k as isize, 1],
-    );
+    let va = MatRef::batched(&a, 0, [1, batch], [0, (m * k) as isize], [m, k], [k as isize, 1]);
     let vb = MatRef::batched(&b, 0, [1, batch], [0, 0], [k, n], [n as isize, 1]);
     for interleaved in [false, true] {
         let mut c = vec![0; batch * m * n];
-        let (batch_stride, row_stride) = if interleaved {
-            (n, batch * n)
-        } else {
-            (m * n, n)
-        };
+        let (batch_stride, row_stride) = if interleaved { (n, batch * n) } else { (m * n, n) };
         let seen = Mutex::new(vec![0; batch * m * n]);
         let epilogue = |index: usize, i: usize, j: usize, x: &mut [i64]| {
             for j in j..j + x.len() {
@@ -375,13 +315,8 @@ fn batches() {
         for index in 0..batch {
             for i in 0..m {
                 for j in 0..n {
-                    let terms: Vec<_> = (0..k)
-                        .map(|kk| (a[(index * m + i) * k + kk], b[kk * n + j]))
-                        .collect();
-                    assert_eq!(
-                        c[index * batch_stride + i * row_stride + j],
-                        i64::reference(None, &terms)
-                    );
+                    let terms: Vec<_> = (0..k).map(|kk| (a[(index * m + i) * k + kk], b[kk * n + j])).collect();
+                    assert_eq!(c[index * batch_stride + i * row_stride + j], i64::reference(None, &terms));
                 }
             }
         }
@@ -393,24 +328,14 @@ fn batches() {
 fn threads_do_not_change_results() {
     let mut rng = Rng(5);
     for [m, k, n] in [[150, 700, 210], [1, 3000, 333], [333, 3000, 1]] {
-        let mut random = |len| {
-            (0..len)
-                .map(|_| rng.next() as f32 / 1e9 - 2.0)
-                .collect::<Vec<f32>>()
-        };
+        let mut random = |len| (0..len).map(|_| rng.next() as f32 / 1e9 - 2.0).collect::<Vec<f32>>();
         let (a, b) = (random(m * k), random(k * n));
         let product = |threads, transposed| {
             let mut c = vec![0.0; m * n];
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let (a, b) = if transposed {
-                    (
-                        MatRef::row_major(&a, k, m).t(),
-                        MatRef::row_major(&b, n, k).t(),
-                    )
+                    (MatRef::row_major(&a, k, m).t(), MatRef::row_major(&b, n, k).t())
                 } else {
                     (MatRef::row_major(&a, m, k), MatRef::row_major(&b, k, n))
                 };
@@ -461,31 +386,17 @@ fn views_are_checked() {
     assert!(panics(&|| _ = MatRef::new(&[0.0; 5], 0, [2, 3], [3, 1])));
     assert!(panics(&|| _ = MatRef::new(&[0.0; 6], 0, [2, 3], [-3, 1])));
     assert!(panics(&|| _ = MatRef::new(&[0.0; 6], 1, [2, 3], [3, 1])));
-    assert!(panics(
-        &|| _ = MatRef::new(&[0.0; 6], 0, [2, 3], [isize::MAX, 1])
-    ));
+    assert!(panics(&|| _ = MatRef::new(&[0.0; 6], 0, [2, 3], [isize::MAX, 1])));
     assert!(!panics(&|| _ = MatRef::new(&[0.0; 6], 3, [2, 3], [-3, 1])));
     assert!(!panics(&|| _ = MatRef::new(&[0.0; 0], 9, [0, 3], [3, 1])));
     assert!(panics(&|| _ = MatMut::new(&mut [0.0; 6], 0, [2, 3], 2)));
-    assert!(panics(
-        &|| _ = MatMut::batched(&mut [0.0; 12], 0, 2, 5, [2, 3], 3)
-    ));
-    assert!(panics(
-        &|| _ = MatMut::batched(&mut [0.0; 12], 0, 2, 3, [2, 3], 3)
-    ));
-    assert!(!panics(
-        &|| _ = MatMut::batched(&mut [0.0; 12], 0, 2, 3, [2, 3], 6)
-    ));
+    assert!(panics(&|| _ = MatMut::batched(&mut [0.0; 12], 0, 2, 5, [2, 3], 3)));
+    assert!(panics(&|| _ = MatMut::batched(&mut [0.0; 12], 0, 2, 3, [2, 3], 3)));
+    assert!(!panics(&|| _ = MatMut::batched(&mut [0.0; 12], 0, 2, 3, [2, 3], 6)));
     let (a, b) = ([0.0; 6], [0.0; 6]);
     let product = |n: usize| {
         let mut c = vec![0.0; 64];
-        gemm(
-            MatRef::row_major(&a, 2, 3),
-            MatRef::row_major(&b, 3, 2),
-            MatMut::row_major(&mut c, 2, n),
-            false,
-            None,
-        );
+        gemm(MatRef::row_major(&a, 2, 3), MatRef::row_major(&b, 3, 2), MatMut::row_major(&mut c, 2, n), false, None);
     };
     product(2);
     assert!(panics(&move || product(3)));

@@ -46,17 +46,11 @@ impl<'a, T> MatRef<'a, T> {
         [rows, cols]: [usize; 2],
         [row_stride, col_stride]: [isize; 2],
     ) -> Self {
-        Self::batched(
-            data,
-            offset,
-            [1, 1],
-            [0, 0],
-            [rows, cols],
-            [row_stride, col_stride],
-        )
+        Self::batched(data, offset, [1, 1], [0, 0], [rows, cols], [row_stride, col_stride])
     }
 
     /// Views a contiguous row-major matrix.
+    #[cfg(test)]
     pub(crate) fn row_major(data: &'a [T], rows: usize, cols: usize) -> Self {
         Self::new(data, 0, [rows, cols], [cols as isize, 1])
     }
@@ -77,12 +71,7 @@ impl<'a, T> MatRef<'a, T> {
         check_extent(
             data.len(),
             offset,
-            [
-                (batch[0], batch_strides[0]),
-                (batch[1], batch_strides[1]),
-                (rows, row_stride),
-                (cols, col_stride),
-            ],
+            [(batch[0], batch_strides[0]), (batch[1], batch_strides[1]), (rows, row_stride), (cols, col_stride)],
         );
         Self {
             ptr: data.as_ptr().wrapping_add(offset),
@@ -100,13 +89,7 @@ impl<'a, T> MatRef<'a, T> {
 
     /// The transpose.
     pub(crate) fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
 
     /// The number of matrices.
@@ -116,11 +99,7 @@ impl<'a, T> MatRef<'a, T> {
 
     /// The address of element `(i, j)` of matrix `index`, in bounds if the indices are.
     pub(super) fn at(&self, index: usize, i: usize, j: usize) -> *const T {
-        let (b0, b1) = if self.batch[0] == 1 {
-            (0, index)
-        } else {
-            (index / self.batch[1], index % self.batch[1])
-        };
+        let (b0, b1) = if self.batch[0] == 1 { (0, index) } else { (index / self.batch[1], index % self.batch[1]) };
         self.ptr.wrapping_offset(
             b0 as isize * self.batch_strides[0]
                 + b1 as isize * self.batch_strides[1]
@@ -136,11 +115,7 @@ impl<'a, T> MatRef<'a, T> {
         let fits = self.rows > 1
             && (b1 == 1 || continues(self.batch_strides[1], self.row_stride, self.rows))
             && (b0 == 1 || continues(self.batch_strides[0], self.row_stride, self.rows * b1));
-        fits.then(|| Self {
-            rows: self.rows * self.count(),
-            batch: [1, 1],
-            ..self
-        })
+        fits.then(|| Self { rows: self.rows * self.count(), batch: [1, 1], ..self })
     }
 
     /// Whether all matrices of the batch are one and the same.
@@ -150,10 +125,7 @@ impl<'a, T> MatRef<'a, T> {
 
     /// The first matrix alone.
     pub(super) fn first(self) -> Self {
-        Self {
-            batch: [1, 1],
-            ..self
-        }
+        Self { batch: [1, 1], ..self }
     }
 }
 
@@ -180,16 +152,12 @@ impl<'a, T> MatMut<'a, T> {
     /// # Panics
     ///
     /// If any element lies outside `data` or rows overlap.
-    pub(crate) fn new(
-        data: &'a mut [T],
-        offset: usize,
-        [rows, cols]: [usize; 2],
-        row_stride: usize,
-    ) -> Self {
+    pub(crate) fn new(data: &'a mut [T], offset: usize, [rows, cols]: [usize; 2], row_stride: usize) -> Self {
         Self::batched(data, offset, 1, 0, [rows, cols], row_stride)
     }
 
     /// Views a contiguous row-major matrix.
+    #[cfg(test)]
     pub(crate) fn row_major(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         Self::new(data, 0, [rows, cols], cols)
     }
@@ -212,30 +180,17 @@ impl<'a, T> MatMut<'a, T> {
         check_extent(
             data.len(),
             offset,
-            [
-                (batch, signed(batch_stride)),
-                (rows, signed(row_stride)),
-                (cols, 1),
-                (1, 0),
-            ],
+            [(batch, signed(batch_stride)), (rows, signed(row_stride)), (cols, 1), (1, 0)],
         );
         // Distinct if each axis steps over everything that the finer ones cover.
         let covers = |stride: usize, n: usize, finer: usize| n <= 1 || stride >= finer;
         let span = |stride: usize, n: usize, finer: usize| {
-            if n <= 1 {
-                finer
-            } else {
-                stride * (n - 1) + finer
-            }
+            if n <= 1 { finer } else { stride * (n - 1) + finer }
         };
-        let sequential = covers(row_stride, rows, cols)
-            && covers(batch_stride, batch, span(row_stride, rows, cols));
-        let alternating = covers(batch_stride, batch, cols)
-            && covers(row_stride, rows, span(batch_stride, batch, cols));
-        assert!(
-            batch * rows * cols == 0 || sequential || alternating,
-            "gemm: rows of the output overlap"
-        );
+        let sequential = covers(row_stride, rows, cols) && covers(batch_stride, batch, span(row_stride, rows, cols));
+        let alternating =
+            covers(batch_stride, batch, cols) && covers(row_stride, rows, span(batch_stride, batch, cols));
+        assert!(batch * rows * cols == 0 || sequential || alternating, "gemm: rows of the output overlap");
         Self {
             ptr: data.as_mut_ptr().wrapping_add(offset),
             rows,
@@ -249,8 +204,7 @@ impl<'a, T> MatMut<'a, T> {
 
     /// The address of element `(i, j)` of matrix `index`, in bounds if the indices are.
     pub(super) fn at(&self, index: usize, i: usize, j: usize) -> *mut T {
-        self.ptr
-            .wrapping_add(index * self.batch_stride + i * self.row_stride + j)
+        self.ptr.wrapping_add(index * self.batch_stride + i * self.row_stride + j)
     }
 
     /// Whether the matrices continue one another row by row, as one tall matrix.
@@ -261,11 +215,7 @@ impl<'a, T> MatMut<'a, T> {
     /// All matrices as one tall one; only if [`is_stacked`](Self::is_stacked).
     pub(super) fn stacked(self) -> Self {
         debug_assert!(self.is_stacked());
-        Self {
-            rows: self.rows * self.batch,
-            batch: 1,
-            ..self
-        }
+        Self { rows: self.rows * self.batch, batch: 1, ..self }
     }
 }
 
@@ -277,16 +227,10 @@ fn check_extent(len: usize, offset: usize, axes: [(usize, isize); 4]) {
     let overflow = "gemm: strides out of range";
     let (mut low, mut high) = (isize::try_from(offset).expect(overflow), 0_isize);
     for (n, stride) in axes {
-        let reach = isize::try_from(n - 1)
-            .ok()
-            .and_then(|n| n.checked_mul(stride))
-            .expect(overflow);
+        let reach = isize::try_from(n - 1).ok().and_then(|n| n.checked_mul(stride)).expect(overflow);
         let bound = if reach < 0 { &mut low } else { &mut high };
         *bound = bound.checked_add(reach).expect(overflow);
     }
     let high = high.checked_add_unsigned(offset).expect(overflow);
-    assert!(
-        low >= 0 && high.cast_unsigned() < len,
-        "gemm: elements {low}..={high} of a slice of {len}"
-    );
+    assert!(low >= 0 && high.cast_unsigned() < len, "gemm: elements {low}..={high} of a slice of {len}");
 }

@@ -168,7 +168,9 @@ pub(crate) fn run(primitive: &Primitive, inputs: &[Input<'_>], outputs: &mut [Ou
 
 /// Runs a primitive into new buffers.
 pub(crate) fn execute(primitive: &Primitive, inputs: &[Operand<'_>], avals: &[Aval]) -> Result<Buffers> {
-    if let (Primitive::Shape(ShapeOp::Reshape { .. }), [Operand { value: Value::Buffer(buffer), .. }]) = (primitive, inputs) {
+    if let (Primitive::Shape(ShapeOp::Reshape { .. }), [Operand { value: Value::Buffer(buffer), .. }]) =
+        (primitive, inputs)
+    {
         return Ok(std::iter::once(buffer.share()).collect());
     }
     let inputs: SmallVec<[Input<'_>; 4]> = inputs.iter().map(Input::new).collect();

@@ -192,11 +192,7 @@ fn find_order<P: Place>(keys: &[Input<'_>], size: usize, inner: usize, descendin
     let (first, rest) = keys.split_first().expect("at least one key");
     let rest: SmallVec<[Vec<i64>; 2]> = rest
         .iter()
-        .map(|key| {
-            crate::with_dtype!(key.aval.dtype, T => {
-                key_rows::<T>(key, size, inner, descending).into_iter().map(Into::into).collect()
-            })
-        })
+        .map(|key| crate::with_dtype!(key.aval.dtype, T => wide_key_rows::<T>(key, size, inner, descending)))
         .collect();
     crate::with_dtype!(first.aval.dtype, T => {
         find_order_by(&key_rows::<T>(first, size, inner, descending), &rest, size)
@@ -208,6 +204,11 @@ fn key_rows<T: Key>(input: &Input<'_>, size: usize, inner: usize, descending: bo
     let ordered = |x: &T| if descending { !x.ordered() } else { x.ordered() };
     let keys: Vec<T::Ordered> = input.slice::<T>().iter().map(ordered).collect();
     if inner == 1 { keys } else { to_rows(&keys, size, inner) }
+}
+
+/// The same in a type that holds the keys of any dtype.
+fn wide_key_rows<T: Key>(input: &Input<'_>, size: usize, inner: usize, descending: bool) -> Vec<i64> {
+    key_rows::<T>(input, size, inner, descending).into_iter().map(Into::into).collect()
 }
 
 fn find_order_by<K: Ord + Copy + Send + Sync, P: Place>(first: &[K], rest: &[Vec<i64>], size: usize) -> Vec<P> {

@@ -148,14 +148,14 @@ mod tests {
             let mut of_element = vec![vec![]; axis.window];
             for place in 0..axis.output {
                 let mut expected = vec![];
-                for w in 0..axis.window {
+                for (w, of_element) in of_element.iter_mut().enumerate() {
                     let at = (place * axis.stride + w * axis.window_dilation) as i64 - axis.low;
                     let i = at.div_euclid(axis.base_dilation as i64);
                     let meets = at.rem_euclid(axis.base_dilation as i64) == 0 && (0..axis.input as i64).contains(&i);
                     assert_eq!(axis.element(place, w), meets.then_some(i as usize), "{axis:?} at {place}, {w}");
                     if meets {
                         expected.push((w, i as usize));
-                        of_element[w].push((place, i as usize));
+                        of_element.push((place, i as usize));
                     }
                 }
                 assert_eq!(pairs(&taps, place), expected, "{axis:?} at {place}");

@@ -70,7 +70,8 @@ impl Level {
         all
     }
 
-    /// A short name, for benchmarks and diagnostics.
+    /// A short name, for diagnostics.
+    #[cfg(test)]
     pub(crate) fn name(self) -> &'static str {
         match self.0 {
             Tier::Portable => "portable",

@@ -37,6 +37,7 @@ macro_rules! unary_ops {
 
         impl Unary {
             /// All of them, for tests and benchmarks.
+            #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
         }
 
@@ -173,19 +174,6 @@ pub(crate) fn unary_f32_inplace(op: Unary, x: &mut [f32]) {
 /// `x[i] = op(x[i])`.
 pub(crate) fn unary_f64_inplace(op: Unary, x: &mut [f64]) {
     unary_f64_inplace_at(Level::best(), op, x);
-}
-
-/// `out[i] = op(x[i])`; the slices must be of one length.
-pub(crate) fn unary_f32(op: Unary, x: &[f32], out: &mut [f32]) {
-    // A copy of a block in L1 costs next to nothing, a second set of kernels does not.
-    out.copy_from_slice(x);
-    unary_f32_inplace(op, out);
-}
-
-/// `out[i] = op(x[i])`; the slices must be of one length.
-pub(crate) fn unary_f64(op: Unary, x: &[f64], out: &mut [f64]) {
-    out.copy_from_slice(x);
-    unary_f64_inplace(op, out);
 }
 
 macro_rules! binary_kernel {

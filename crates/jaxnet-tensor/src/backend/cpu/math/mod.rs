@@ -29,6 +29,4 @@ mod tests;
 mod vectors;
 
 pub(crate) use isa::{Isa, Kernel, Level, dispatch, vectorize};
-pub(crate) use kernels::{
-    Unary, atan2_f32, atan2_f64, pow_f32, pow_f64, unary_f32, unary_f32_inplace, unary_f64, unary_f64_inplace,
-};
+pub(crate) use kernels::{Unary, atan2_f32, atan2_f64, pow_f32, pow_f64, unary_f32_inplace, unary_f64_inplace};

@@ -275,19 +275,3 @@ pub(crate) fn erf_inv(x: f64) -> f64 {
     let y = y + (libm::erfc(y) - (1.0 - a)) * (1.0 / FRAC_2_SQRT_PI) * (y * y).exp();
     y.copysign(x)
 }
-
-macro_rules! via_f64 {
-    ($($name:ident = $f64:ident($($arg:ident),*);)*) => {$(
-        /// The f64 function, rounded.
-        pub(crate) fn $name($($arg: f32),*) -> f32 {
-            $f64($(f64::from($arg)),*) as f32
-        }
-    )*};
-}
-
-via_f64! {
-    lgamma_f32 = lgamma(x);
-    digamma_f32 = digamma(x);
-    zeta_f32 = zeta(s, q);
-    polygamma_f32 = polygamma(n, x);
-}

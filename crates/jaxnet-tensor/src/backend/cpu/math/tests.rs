@@ -3,8 +3,8 @@
 
 use super::isa::{Level, vectorize};
 use super::kernels::{
-    Unary, atan2_f32_at, atan2_f64_at, pow_f32_at, pow_f64_at, unary_f32, unary_f32_inplace, unary_f32_inplace_at,
-    unary_f64, unary_f64_inplace_at,
+    Unary, atan2_f32_at, atan2_f64_at, pow_f32_at, pow_f64_at, unary_f32_inplace, unary_f32_inplace_at,
+    unary_f64_inplace, unary_f64_inplace_at,
 };
 use super::{special, vectors};
 
@@ -359,15 +359,13 @@ fn slices_of_every_length() {
 fn dispatched_functions_use_the_best_level() {
     let x: Vec<f32> = (0..515).map(|i| i as f32 * 0.01).collect();
     let x64: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-    let (mut out, mut same, mut expected) = (vec![0.0; 515], x.clone(), x.clone());
-    unary_f32(Unary::Tanh, &x, &mut out);
+    let (mut same, mut expected) = (x.clone(), x);
     unary_f32_inplace(Unary::Tanh, &mut same);
     unary_f32_inplace_at(Level::best(), Unary::Tanh, &mut expected);
-    assert_eq!(out, expected);
     assert_eq!(same, expected);
-    let mut out64 = vec![0.0; 515];
-    unary_f64(Unary::Tanh, &x64, &mut out64);
-    assert!(out64.iter().zip(&out).all(|(a, &b)| (a - f64::from(b)).abs() < 1e-6));
+    let mut out64 = x64;
+    unary_f64_inplace(Unary::Tanh, &mut out64);
+    assert!(out64.iter().zip(&same).all(|(a, &b)| (a - f64::from(b)).abs() < 1e-6));
     assert_eq!(Level::available().last(), Some(&Level::best()));
 }
 
@@ -410,7 +408,6 @@ fn special_functions_at_poles_and_outside_the_domain() {
     assert!(polygamma(0.5, 2.0).is_nan() && polygamma(-1.0, 2.0).is_nan());
     assert_eq!(polygamma(0.0, 3.0), digamma(3.0));
     assert_eq!(apply_f32(Level::best(), Unary::ErfInv, 0.5), 0.476_936_28);
-    assert_eq!(special::lgamma_f32(0.5), 0.572_364_9);
     for f in [lgamma, digamma] {
         assert!(f(f64::NAN).is_nan());
     }

@@ -42,11 +42,7 @@ const TASK: usize = 32 << 10;
 pub(super) fn run(op: &Elementwise, inputs: &[Input<'_>], output: &mut Output<'_>) {
     let chunks: SmallVec<[Chunk<'_>; 3]> = inputs
         .iter()
-        .map(|input| Chunk {
-            dtype: input.aval.dtype,
-            bytes: input.bytes(),
-            scalar: input.aval.rank() == 0,
-        })
+        .map(|input| Chunk { dtype: input.aval.dtype, bytes: input.bytes(), scalar: input.aval.rank() == 0 })
         .collect();
     let (dtype, size) = (output.aval.dtype, output.aval.size());
     let out = output.bytes();
@@ -106,6 +102,7 @@ fn bitcast(input: &Chunk<'_>, dtype: DType, out: &mut [u8]) {
     }
 }
 
+#[allow(clippy::bool_comparison)] // booleans are one of many types here
 fn compare(op: CompareOp, inputs: &[Chunk<'_>], out: &mut [u8]) {
     with_dtype!(inputs[0].dtype, T => {
         let (x, y) = (inputs[0].arg::<T>(), inputs[1].arg::<T>());

@@ -110,16 +110,16 @@ fn random_case(numbers: &mut Numbers) -> (Vec<usize>, Tensor, Vec<usize>, [Dims;
     }
     let (mut window, mut dropped, mut map) = (vec![], Dims::new(), Dims::new());
     let (mut operand_batching, mut index_batching) = (Dims::new(), Dims::new());
-    for axis in 0..rank {
+    for (axis, operand) in operand.iter_mut().enumerate() {
         let of = index_batching.len();
         if choose(0, 3) == 0 && of + 1 < index_rank {
-            operand[axis] = index_shape[of];
+            *operand = index_shape[of];
             operand_batching.push(axis);
             index_batching.push(of);
-            window.push(operand[axis].min(1));
+            window.push((*operand).min(1));
             continue;
         }
-        let size = choose(0, operand[axis] as i64);
+        let size = choose(0, *operand as i64);
         if choose(0, 1) == 0 {
             dropped.push(axis);
             window.push(1);

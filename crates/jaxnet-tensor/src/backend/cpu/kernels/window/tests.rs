@@ -13,11 +13,11 @@ use crate::with_dtype;
 fn window_places(window: &WindowDims, shape: &[usize], output: &[usize]) -> Vec<usize> {
     let place = |within: Vec<usize>| {
         let mut place = vec![];
-        for axis in 0..shape.len() {
+        for (axis, &size) in shape.iter().enumerate() {
             let at = (output[axis] * window.strides[axis] + within[axis] * window.window_dilation[axis]) as i64
                 - window.padding[axis].0;
             let by = window.base_dilation[axis] as i64;
-            if at < 0 || at % by != 0 || at / by >= shape[axis] as i64 {
+            if at < 0 || at % by != 0 || at / by >= size as i64 {
                 return None;
             }
             place.push((at / by) as usize);
@@ -29,7 +29,7 @@ fn window_places(window: &WindowDims, shape: &[usize], output: &[usize]) -> Vec<
 
 fn random_window(numbers: &mut Numbers, shape: &[usize], dilations: bool) -> WindowDims {
     let mut window = WindowDims::new(&shape.iter().map(|_| numbers.within(1, 3) as usize).collect::<Vec<_>>()[..]);
-    for axis in 0..shape.len() {
+    for (axis, &size) in shape.iter().enumerate() {
         match numbers.within(0, 2) {
             // An axis along which the windows do not extend.
             0 => window.size[axis] = 1,
@@ -39,7 +39,7 @@ fn random_window(numbers: &mut Numbers, shape: &[usize], dilations: bool) -> Win
                     window.base_dilation[axis] = numbers.within(1, 3) as usize;
                     window.window_dilation[axis] = numbers.within(1, 3) as usize;
                 }
-                let least = if shape[axis] > 2 { -1 } else { 0 };
+                let least = if size > 2 { -1 } else { 0 };
                 window.padding[axis] = (numbers.within(least, 3), numbers.within(least, 3));
             }
         }
@@ -185,8 +185,8 @@ fn much_at_once_is_the_same() {
         (vec![8, 20000], vec![2, 1]),
     ] {
         let mut window = WindowDims::new(&size[..]);
-        for axis in 0..size.len() {
-            if size[axis] > 1 {
+        for (axis, &size) in size.iter().enumerate() {
+            if size > 1 {
                 window.strides[axis] = 2;
                 window.padding[axis] = (1, 1);
             }

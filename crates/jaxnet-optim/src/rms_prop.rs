@@ -1,0 +1,76 @@
+//! RMSProp.
+
+use jaxnet_tensor::Tensor;
+
+use crate::adam::average;
+use crate::rule::{Slots, UpdateRule};
+use crate::schedule::Schedule;
+use crate::sgd::times_rate;
+
+/// RMSProp: `v ← decay·v + (1 - decay)·g²`, `x ← x - lr·g / √(v + eps)`, as `rmsprop` of
+/// `jax.example_libraries.optimizers` and of optax.
+///
+/// Tieleman and Hinton, [Lecture 6.5 of Neural Networks for Machine
+/// Learning](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf), 2012. The
+/// defaults are `decay` 0.9 and `eps` 1e-8.
+///
+/// ```
+/// use jaxnet_optim::{Optimizer, RmsProp};
+/// use jaxnet_tensor::tensor;
+///
+/// let opt = RmsProp::new(0.1).decay(0.75);
+/// let state = opt.update_from_gradients(tensor![8.0], opt.init(tensor![1.0]));
+/// // The mean square is 0.25 · 64, its root 4.
+/// assert!(opt.params(&state).allclose(tensor![1.0 - 0.1 * 8.0 / 4.0], 1e-6, 0.0));
+/// ```
+#[derive(Clone, Debug)]
+pub struct RmsProp {
+    learning_rate: Schedule,
+    decay: f64,
+    eps: f64,
+}
+
+impl RmsProp {
+    /// With a learning rate, which is a number or a schedule.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        RmsProp { learning_rate: learning_rate.into(), decay: 0.9, eps: 1e-8 }
+    }
+
+    /// How much of the mean of the squared gradients stays at each update.
+    #[must_use]
+    pub fn decay(mut self, decay: f64) -> Self {
+        self.decay = decay;
+        self
+    }
+
+    /// What is added under the root, against division by zero.
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+}
+
+const SQUARE: &str = "mean_square";
+
+impl UpdateRule for RmsProp {
+    fn rate(&self, step: &Tensor) -> Tensor {
+        self.learning_rate.at(step)
+    }
+
+    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
+        slots.put(SQUARE, params.iter().map(Tensor::zeros_like).collect());
+    }
+
+    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        let rate = self.rate(step);
+        let old = slots.take(SQUARE);
+        let squares: Vec<Tensor> =
+            old.iter().zip(&gradients).map(|(square, g)| average(self.decay, square, &g.square())).collect();
+        let updates =
+            gradients.iter().zip(&squares).map(|(g, square)| -times_rate(&rate, &(g / (square + self.eps).sqrt())));
+        let updates = updates.collect();
+        slots.put(SQUARE, squares);
+        updates
+    }
+}

@@ -1,0 +1,283 @@
+//! Optimizers on any tree, inside transforms, and on what they must refuse.
+
+use jaxnet_autograd::{jit, scan, vmap};
+use jaxnet_nn::prelude::*;
+use jaxnet_optim::{
+    Adam, Momentum, OptState, Optimizer, RmsProp, Sgd, UpdateRule, clip_by_global_norm, cosine_decay, global_norm,
+    piecewise_constant, warmup,
+};
+use jaxnet_tensor::{Aval, tree, try_catch};
+
+/// Every optimizer, by name.
+fn all() -> Vec<(&'static str, Box<dyn UpdateRule>)> {
+    vec![
+        ("sgd", Box::new(Sgd::new(0.05))),
+        ("momentum", Box::new(Momentum::new(cosine_decay(0.02, 100, 0.1), 0.9))),
+        ("nesterov", Box::new(Momentum::new(0.02, 0.9).nesterov(true))),
+        ("adam", Box::new(Adam::new(warmup(10, 0.1)))),
+        ("rms_prop", Box::new(RmsProp::new(0.02))),
+    ]
+}
+
+fn bits<T: Tree>(tree: &T) -> Vec<Vec<u32>> {
+    tree.leaves()
+        .iter()
+        .map(|leaf| leaf.astype(DType::F32).to_vec::<f32>().iter().map(|x| x.to_bits()).collect())
+        .collect()
+}
+
+fn avals<T: Tree>(tree: &T) -> Vec<Aval> {
+    tree.leaves().iter().map(|leaf| leaf.aval().clone()).collect()
+}
+
+type Pair = (Tensor, Vec<Tensor>);
+
+fn start() -> Pair {
+    (tensor![1.0, -2.0], vec![tensor![[0.5]], Tensor::scalar(3_f32)])
+}
+
+fn bowl((a, rest): Pair) -> Tensor {
+    a.square().sum() + (&rest[0] * 3.0 - 1.0).square().sum() + rest[1].square() * 0.5
+}
+
+#[test]
+fn losses_fall_and_jit_agrees() {
+    for (name, opt) in all() {
+        let mut eager = opt.init(start());
+        let mut compiled = opt.init(start());
+        let step = jit(|state: OptState<Pair>| opt.update_and_get_loss(state, bowl));
+        let first = bowl(start()).item::<f32>();
+        for i in 0..150 {
+            let (next, loss) = step.call(compiled);
+            compiled = next;
+            if i < 5 {
+                let (next, eager_loss) = opt.update_and_get_loss(eager, bowl);
+                eager = next;
+                assert!(loss.allclose(&eager_loss, 1e-5, 1e-6), "{name}");
+                for (a, b) in eager.leaves().iter().zip(compiled.leaves()) {
+                    assert_eq!(a.aval(), b.aval(), "{name}");
+                    assert!(a.allclose(b, 1e-5, 1e-6), "{name}");
+                }
+            }
+        }
+        assert_eq!(step.trace_count(), 1, "{name}: a state's dtypes stay");
+        let last = bowl(opt.params(&compiled).clone()).item::<f32>();
+        assert!(last < 0.05 * first, "{name}: {first} to {last}");
+    }
+}
+
+#[test]
+fn scan_is_a_loop_of_updates() {
+    let targets = Tensor::linspace(-1.0, 1.0, 8);
+    for (name, opt) in all() {
+        let loss = |x: Tensor, target: &Tensor| (x - target).square().sum();
+        let (scanned, losses) = scan(
+            |state: OptState<Tensor>, target: Tensor| opt.update_and_get_loss(state, |x| loss(x, &target)),
+            opt.init(tensor![3.0, -1.0]),
+            targets.clone(),
+        );
+        let mut state = opt.init(tensor![3.0, -1.0]);
+        for target in targets.to_vec::<f32>() {
+            state = opt.update(state, |x| loss(x, &Tensor::from(target)));
+        }
+        assert_eq!(losses.shape().dims(), [8]);
+        for (a, b) in scanned.leaves().iter().zip(state.leaves()) {
+            assert!(a.allclose(b, 1e-5, 1e-6), "{name}");
+        }
+        assert_eq!(opt.step(&scanned).item::<i32>(), 8);
+    }
+}
+
+#[test]
+fn vmap_trains_an_ensemble() {
+    let opt = Adam::new(0.1);
+    let starts = tensor![[1.0, 2.0], [-4.0, 0.5], [0.0, 0.0]];
+    let train = |x: Tensor| {
+        let mut state = opt.init(x);
+        for _ in 0..3 {
+            state = opt.update(state, |x| (x - 1.0).square().sum());
+        }
+        state.params
+    };
+    let together = vmap(train)(starts.clone()).to_vec::<f32>();
+    let alone: Vec<f32> = [[1.0, 2.0], [-4.0, 0.5], [0.0, 0.0]]
+        .iter()
+        .flat_map(|row| train(tensor![row[0], row[1]]).to_vec::<f32>())
+        .collect();
+    for (a, b) in together.iter().zip(&alone) {
+        assert!((a - b).abs() < 1e-6, "{together:?}, {alone:?}");
+    }
+}
+
+#[test]
+fn losses_without_parameters() {
+    for (_, opt) in all() {
+        let state: OptState = opt.init(Params::empty());
+        let (state, loss) = opt.update_and_get_loss(state, |_| Tensor::scalar(2_f32));
+        assert_eq!((loss.item::<f32>(), opt.step(&state).item::<i32>()), (2.0, 1));
+        let (state, loss) =
+            jit(|state: OptState<()>| opt.update_and_get_loss(state, |()| tensor![3.0].sum())).call(opt.init(()));
+        assert_eq!((loss.item::<f32>(), state.step.item::<i32>()), (3.0, 1));
+    }
+}
+
+#[test]
+fn parameters_that_the_loss_ignores_stay() {
+    for (name, opt) in all() {
+        let state = opt.init((tensor![1.0], tensor![7.0]));
+        let state = opt.update(state, |(x, _): (Tensor, Tensor)| x.square().sum());
+        assert_eq!(state.params.1.item::<f32>(), 7.0, "{name}");
+    }
+}
+
+#[test]
+fn modules_train_as_the_documentation_shows() {
+    let net = Dense::new(1);
+    let model = net.clone();
+    let loss = parametrized("loss", move |cx, (x, y): &(Tensor, Tensor)| (cx.call(&model, x) - y).square().mean());
+    let batch = (tensor![[1.0], [2.0]], tensor![[3.0], [5.0]]);
+    let opt = Momentum::new(0.05, 0.9);
+    let step =
+        jit(|(state, batch): (OptState, (Tensor, Tensor))| opt.update_and_get_loss(state, |p| loss.apply(&p, &batch)));
+    let mut state = opt.init(loss.init_params(Key::new(0), &batch));
+    let mut last = f32::INFINITY;
+    for _ in 0..300 {
+        let (next, l) = step.call((state, batch.clone()));
+        (state, last) = (next, l.item());
+    }
+    assert!(last < 1e-4, "{last}");
+    let y = net.apply_from(&[loss.shaped(&batch).reuse(opt.params(&state))], &tensor![[3.0]]);
+    assert!(y.allclose(7.0, 0.0, 0.1), "{y}");
+    let paths = tree::paths(&state);
+    assert!(paths.contains(&"slots.velocity.dense.kernel".to_string()), "{paths:?}");
+}
+
+#[test]
+fn a_state_taken_apart_and_put_together_goes_on_bit_for_bit() {
+    for (name, opt) in all() {
+        let state = (0..3).fold(opt.init(start()), |state, _| opt.update(state, bowl));
+        let (leaves, structure) = tree::flatten(&state);
+        let fixed = structure.tokens().iter().any(|token| matches!(token, tree::Token::Fixed(_)));
+        assert!(!fixed, "{name}: everything in a state can be saved");
+        let copies = leaves.iter().map(|leaf| match leaf.dtype() {
+            DType::I32 => Tensor::from_slice(&leaf.to_vec::<i32>(), leaf.shape()).unwrap(),
+            _ => Tensor::from_slice(&leaf.to_vec::<f32>(), leaf.shape()).unwrap(),
+        });
+        let restored: OptState<Pair> = tree::unflatten(&structure, copies.collect()).unwrap();
+        assert_eq!(bits(&opt.update(restored, bowl)), bits(&opt.update(state, bowl)), "{name}");
+    }
+}
+
+#[test]
+fn half_precision_keeps_moments_in_f32() {
+    for dtype in [DType::F16, DType::BF16] {
+        for (name, opt) in all() {
+            let x = tensor![1.0, -1.0].astype(dtype);
+            let state = opt.init(x.clone());
+            // Gradients whose squares are 0 in f16.
+            let next = opt.update_from_gradients(tensor![1e-5, -1e-5].astype(dtype), state.clone());
+            assert_eq!(avals(&next), avals(&state), "{name}");
+            assert!(state.slots.values().all(|slot| slot.dtype() == DType::F32), "{name}");
+            assert!(opt.params(&next).is_finite().all().item::<bool>(), "{name}");
+        }
+        let opt = Adam::new(0.25);
+        let next =
+            opt.update_from_gradients(tensor![1e-5, -1e-5].astype(dtype), opt.init(tensor![1.0, -1.0].astype(dtype)));
+        // In f16 the mean square would be 0, and the update divided by `eps` alone.
+        assert!(next.params.astype(DType::F32).allclose(tensor![0.75, -0.75], 0.0, 2e-3), "{}", next.params);
+    }
+}
+
+#[test]
+fn weak_parameters_become_strong() {
+    let opt = Adam::new(0.1);
+    let state = opt.init(Tensor::from(1.0));
+    assert!(!state.params.is_weak());
+    let next = opt.update(state.clone(), |x| x.square());
+    assert_eq!(avals(&next), avals(&state));
+}
+
+#[test]
+fn auxiliary_outputs_pass_through() {
+    let opt = Sgd::new(0.5);
+    let step = jit(|state: OptState<Tensor>| {
+        opt.update_with(state, |x: Tensor| (x.square().sum(), (x.max(), vec![x.argmin(0)])))
+    });
+    let (state, loss, (max, argmin)) = step.call(opt.init(tensor![3.0, -1.0]));
+    assert_eq!((loss.item::<f32>(), max.item::<f32>(), argmin[0].item::<i32>()), (10.0, 3.0, 1));
+    assert_eq!(state.params.to_vec::<f32>(), [0.0, 0.0]);
+}
+
+#[test]
+fn states_are_donated() {
+    let opt = Adam::new(0.1);
+    let step = jit(|state: OptState<Tensor>| opt.update(state, |x| x.square().sum()));
+    let state = step.call(opt.init(tensor![3.0, -1.0]));
+    let held = state.params.clone();
+    let error = step.call_strict(state).expect_err("a leaf is held");
+    assert!(error.to_string().contains("params"), "{error}");
+    drop(held);
+    let state = step.call(opt.init(tensor![3.0, -1.0]));
+    step.call_strict(state).expect("nobody else holds the state");
+}
+
+#[test]
+fn the_learning_rate_is_that_of_the_next_update() {
+    let opt = Sgd::new(piecewise_constant(&[0], &[0.5, 0.25]));
+    let state = opt.init(tensor![1.0]);
+    assert_eq!(opt.learning_rate(&state).item::<f32>(), 0.5);
+    let state = opt.update_from_gradients(tensor![1.0], state);
+    assert_eq!(opt.params(&state).item::<f32>(), 0.5);
+    assert_eq!(opt.learning_rate(&state).item::<f32>(), 0.25);
+    assert_eq!(Adam::new(0.125).learning_rate(&state).item::<f32>(), 0.125);
+}
+
+#[test]
+fn clipping() {
+    let gradients = (tensor![3.0], tensor![[4.0, 0.0]]);
+    assert_eq!(global_norm(&gradients).item::<f32>(), 5.0);
+    assert_eq!(global_norm(&()).item::<f32>(), 0.0);
+    assert_eq!(global_norm(&Tensor::zeros([0])).item::<f32>(), 0.0);
+    let bits_before = bits(&gradients);
+    assert_eq!(bits(&clip_by_global_norm(gradients.clone(), 5.0)), bits_before, "what fits stays as it is");
+    let (a, b) = jit(|g: (Tensor, Tensor)| clip_by_global_norm(g, 1.0)).call(gradients);
+    assert!(a.allclose(0.6, 1e-6, 0.0) && b.allclose(tensor![[0.8, 0.0]], 1e-6, 0.0));
+    let zero = clip_by_global_norm(tensor![0.0, 0.0], 0.0);
+    assert_eq!(zero.to_vec::<f32>(), [0.0, 0.0]);
+    // A norm that f16 cannot hold.
+    let half = clip_by_global_norm(Tensor::full([4], 60000.0, DType::F16), 2.0);
+    assert_eq!(half.dtype(), DType::F16);
+    assert!(half.astype(DType::F32).allclose(1.0, 1e-3, 0.0));
+    let double = clip_by_global_norm(tensor![3e200, 4e200; dtype = DType::F64] * 1e-100, 5.0);
+    assert!(double.allclose(tensor![3.0, 4.0; dtype = DType::F64], 1e-12, 0.0));
+}
+
+#[test]
+fn what_cannot_be_optimized_is_named() {
+    let opt = Adam::new(0.1);
+    let error = |f: &dyn Fn()| try_catch(f).unwrap_err().to_string();
+
+    let message = error(&|| drop(opt.init((tensor![1.0], vec![tensor![1, 2]]))));
+    assert!(message.contains("1.0") && message.contains("i32[2]"), "{message}");
+    let message = error(&|| drop(opt.init(Key::new(0))));
+    assert!(message.contains("random key"), "{message}");
+
+    let state = opt.init((tensor![1.0], vec![tensor![1.0, 2.0]]));
+    let message = error(&|| drop(opt.update_from_gradients((tensor![1.0], vec![]), state.clone())));
+    assert!(message.contains("missing") && message.contains("1.0"), "{message}");
+    let message = error(&|| drop(opt.update_from_gradients((tensor![1.0], vec![tensor![1.0]]), state.clone())));
+    assert!(message.contains("1.0") && message.contains("f32[1]") && message.contains("f32[2]"), "{message}");
+    let message = error(&|| drop(Momentum::new(0.1, 0.9).update(state.clone(), |(x, _)| x.sum())));
+    assert!(message.contains("`velocity`") && message.contains("mean"), "{message}");
+    let message = error(&|| drop(opt.update(state.clone(), |(x, _)| x)));
+    assert!(message.contains("scalar"), "{message}");
+
+    let message = error(&|| drop(piecewise_constant(&[3, 2], &[1.0, 2.0, 3.0])));
+    assert!(message.contains("ascend"), "{message}");
+    let message = error(&|| drop(piecewise_constant(&[3], &[1.0])));
+    assert!(message.contains("one value more"), "{message}");
+    let message = error(&|| drop(cosine_decay(0.1, 0, 0.0)));
+    assert!(message.contains("must not be 0"), "{message}");
+    let message = error(&|| drop(Sgd::new(|_: &Tensor| tensor![1.0, 2.0]).learning_rate(&state)));
+    assert!(message.contains("scalar"), "{message}");
+}
