@@ -151,7 +151,7 @@ pub fn variance_scaling(
         match distribution {
             // The standard deviation of the standard normal distribution cut off at -2 and 2.
             Distribution::TruncatedNormal => {
-                key.truncated_normal(-2.0, 2.0, shape) * (variance.sqrt() / 0.879_625_661_034_239_78)
+                key.truncated_normal(-2.0, 2.0, shape) * (variance.sqrt() / 0.879_625_661_034_239_8)
             }
             Distribution::Normal => key.normal(shape) * variance.sqrt(),
             Distribution::Uniform => key.uniform_range(shape, -1.0, 1.0, DType::F32) * (3.0 * variance).sqrt(),

@@ -144,11 +144,11 @@ fn the_model_may_start_as_it_would() {
     let plain = net.init_params(Key::new(0), &x());
     assert_eq!((&params["model.kernel"] * 2.0).to_vec::<f32>(), plain["kernel"].to_vec::<f32>());
     // Nested: the inner's is undone first.
-    let nested = Reparametrized::new(
-        Reparametrized::new(net.clone(), || |p: &Tensor| p + 1.0).with_init(|p| p - 1.0),
-        || |p: &Tensor| p * 4.0,
-    )
-    .with_init(|p| p / 4.0);
+    let nested =
+        Reparametrized::new(Reparametrized::new(net.clone(), || |p: &Tensor| p + 1.0).with_init(|p| p - 1.0), || {
+            |p: &Tensor| p * 4.0
+        })
+        .with_init(|p| p / 4.0);
     let params = nested.init_params(Key::new(0), &x());
     assert_eq!(params.paths(), ["model.model.kernel", "model.model.bias"]);
     assert!(params["model.model.kernel"].allclose((&plain["kernel"] - 1.0) / 4.0, 1e-5, 1e-6));
@@ -215,9 +215,7 @@ fn replacement_reaches_into_loops() {
     // Penalties of what is inside, outside and in between.
     let inside = Reparametrized::new(L2Regularized::new(loss_of(&net), 1.0), scaled);
     let outside = L2Regularized::new(Reparametrized::new(loss_of(&net), scaled), 1.0);
-    let model = |params: &Params, place: &str| {
-        params.at(place).map(|_, p| p * 2.0)
-    };
+    let model = |params: &Params, place: &str| params.at(place).map(|_, p| p * 2.0);
     let params = inside.init_params(Key::new(0), &x());
     let doubled = model(&params, "model.model");
     let plain = loss_of(&net).apply(&doubled, &x()).item::<f32>();
@@ -273,7 +271,10 @@ fn batches_share_parameters() {
     let (a, b) = pair.apply(&pair.init_params(Key::new(0), &input), &input);
     assert_eq!((a.to_vec::<f32>(), b.to_vec::<f32>()), (vec![2.0, 4.0], vec![11.0, 22.0]));
     // An empty batch, and one that has state.
-    assert_eq!(Batched::new(one.clone(), 0).apply(&params.at("batched.model"), &Tensor::zeros([0, 5])).shape().dims(), [0, 4]);
+    assert_eq!(
+        Batched::new(one.clone(), 0).apply(&params.at("batched.model"), &Tensor::zeros([0, 5])).shape().dims(),
+        [0, 4]
+    );
     let error = try_catch(|| Batched::new(BatchNorm::new(), 0).init(Key::new(0), &Tensor::zeros([2, 5]))).unwrap_err();
     assert!(error.to_string().contains("state"), "{error}");
 }

@@ -67,10 +67,7 @@ fn transforms_nest_around_models() {
 
     let example = batch.clone();
     let predictions = net.apply_from(&[loss.shaped(&example).reuse(&loss_params)], &inputs);
-    assert_eq!(
-        predictions.to_vec::<f32>(),
-        net.apply(&loss_params.at("sequential"), &inputs).to_vec::<f32>()
-    );
+    assert_eq!(predictions.to_vec::<f32>(), net.apply(&loss_params.at("sequential"), &inputs).to_vec::<f32>());
 }
 
 #[test]

@@ -239,10 +239,7 @@ fn batch_norm() {
     assert_eq!(vars.params.paths(), ["gamma", "beta"]);
     assert_eq!(vars.state["mean"].to_vec::<f32>(), [0.0, 0.0]);
     assert_eq!(vars.state["var"].to_vec::<f32>(), [1.0, 1.0]);
-    let vars = Vars {
-        params: vars.params.with("gamma", &tensor![2.0, -1.0]).with("beta", &tensor![0.5, 3.0]),
-        ..vars
-    };
+    let vars = Vars { params: vars.params.with("gamma", &tensor![2.0, -1.0]).with("beta", &tensor![0.5, 3.0]), ..vars };
     let x_at = at(&x);
     let channel = |c: usize| -> Vec<f64> { places(&[4, 3]).iter().map(|p| x_at(&[p[0], p[1], c])).collect() };
     let mean = [0, 1].map(|c| channel(c).iter().sum::<f64>() / 12.0);

@@ -45,11 +45,8 @@ fn inputs_and_outputs_are_any_trees() {
         let m = map["m"].0.clone() * &w;
         ((a * &w, list.iter().map(|x| x * &w).collect::<Vec<_>>()), (m, ()))
     });
-    let input: Input = (
-        tensor![1.0],
-        vec![tensor![2.0], tensor![3.0]],
-        BTreeMap::from([("m".to_string(), (tensor![4.0], None))]),
-    );
+    let input: Input =
+        (tensor![1.0], vec![tensor![2.0], tensor![3.0]], BTreeMap::from([("m".to_string(), (tensor![4.0], None))]));
     let params = net.init_params(Key::new(0), &input);
     let ((a, list), (m, ())) = net.apply(&params, &input);
     let values = [&a, &list[0], &list[1], &m].map(|x| x.item::<f32>());
@@ -76,10 +73,7 @@ fn indices_only_where_siblings_clash() {
     let x = Tensor::zeros([2, 5]);
     assert_eq!(paths(&sequential![Dense::new(4), relu], &x), ["dense.kernel", "dense.bias"]);
     let net = sequential![Dense::new(4), relu, Dense::new(3), named("scale")];
-    assert_eq!(
-        paths(&net, &x),
-        ["dense0.kernel", "dense0.bias", "dense1.kernel", "dense1.bias", "scale.w"]
-    );
+    assert_eq!(paths(&net, &x), ["dense0.kernel", "dense0.bias", "dense1.kernel", "dense1.bias", "scale.w"]);
     let deep = sequential![sequential![sequential![Dense::new(1)], Dense::new(2)], sequential![Dense::new(3)]];
     assert_eq!(
         deep.init_params(Key::new(0), &x).paths(),

@@ -45,9 +45,8 @@ fn a_missing_key_is_an_error_that_says_how() {
 #[test]
 fn dropout() {
     let x = Tensor::ones([4000]);
-    let train = |rate: f64, seed| {
-        Dropout::new(rate).call(&Vars::default(), &x, Mode::Train(Key::new(seed))).0.to_vec::<f32>()
-    };
+    let train =
+        |rate: f64, seed| Dropout::new(rate).call(&Vars::default(), &x, Mode::Train(Key::new(seed))).0.to_vec::<f32>();
     let y = train(0.25, 0);
     let kept = y.iter().filter(|&&y| y != 0.0).count() as f64 / 4000.0;
     assert!((kept - 0.75).abs() < 0.03, "{kept}");

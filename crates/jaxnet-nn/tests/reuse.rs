@@ -38,7 +38,9 @@ fn a_loss_lends_its_parameters_to_what_it_is_made_of() {
     assert_eq!(found.paths(), params.paths());
     same(&accuracy.apply_from(&[loss.reuse(&params)], &batch), &direct.gt(0.0).mean());
     // In compiled functions.
-    let fast = jit(|(p, x): (Params, Tensor)| net.apply_from(&[loss.shaped(&(x.clone(), Tensor::zeros([2, 3]))).reuse(&p)], &x));
+    let fast = jit(|(p, x): (Params, Tensor)| {
+        net.apply_from(&[loss.shaped(&(x.clone(), Tensor::zeros([2, 3]))).reuse(&p)], &x)
+    });
     assert!(fast.call((params.clone(), batch.0.clone())).allclose(&direct, 1e-5, 1e-6));
     // A module's own.
     same(&loss.apply_from(&[loss.reuse(&params)], &batch), &loss.apply(&params, &batch));
@@ -69,7 +71,8 @@ fn parts_of_parts_are_found_at_any_depth() {
         let model = model.clone();
         parametrized("outer", move |cx, x: &Tensor| cx.call(&model, x) * 2.0)
     };
-    let reuse = [cell.shaped(&step).reuse(&params.at("rnn.gru_cell")), projection.shaped(&by_hand).reuse(&params.at("dense"))];
+    let reuse =
+        [cell.shaped(&step).reuse(&params.at("rnn.gru_cell")), projection.shaped(&by_hand).reuse(&params.at("dense"))];
     let found = outer.params_from(&reuse, &sequences);
     assert_eq!(found.paths().len(), params.paths().len());
     same(&outer.apply(&found, &sequences), &(model.apply(&params, &sequences) * 2.0));
@@ -107,10 +110,7 @@ fn the_more_specific_wins() {
         let net = net.clone();
         parametrized("outer", move |cx, x: &Tensor| cx.call(&net, x))
     };
-    for reuse in [
-        [net.reuse(&of_net), layer.reuse(&of_layer)],
-        [layer.reuse(&of_layer), net.reuse(&of_net)],
-    ] {
+    for reuse in [[net.reuse(&of_net), layer.reuse(&of_layer)], [layer.reuse(&of_layer), net.reuse(&of_net)]] {
         same(&outer.params_from(&reuse, &x)["sequential.dense.kernel"], &of_layer["kernel"]);
         same(&layer.params_from(&reuse, &x)["kernel"], &of_layer["kernel"]);
     }

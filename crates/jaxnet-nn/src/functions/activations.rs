@@ -182,7 +182,7 @@ pub fn glu(x: &Tensor) -> Tensor {
 #[track_caller]
 pub fn glu_axis(x: &Tensor, axis: isize) -> Tensor {
     let size = x.dim(axis);
-    if size % 2 != 0 {
+    if !size.is_multiple_of(2) {
         raise(Error::invalid(
             "glu",
             format!("axis {axis} of {} has {size} elements, which is odd; it is split into halves", x.aval()),

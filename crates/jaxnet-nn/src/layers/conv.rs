@@ -112,7 +112,7 @@ impl Module<Tensor> for Conv {
     fn forward(&self, cx: &mut Scope<'_>, x: &Tensor) -> Tensor {
         let layout = self.windows.layout(cx, "Conv", x);
         let (groups, channels) = (self.groups, layout.channels);
-        if groups == 0 || channels % groups != 0 || self.out_channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) || !self.out_channels.is_multiple_of(groups) {
             cx.fail(
                 "Conv",
                 format!(

@@ -45,10 +45,7 @@ impl Scope<'_> {
         };
         let run = &*self.run;
         let value = |at: usize| values.get(&at).cloned();
-        let vars = Vars {
-            params: Params(run.params(place, &value)),
-            state: Params(run.state(place)),
-        };
+        let vars = Vars { params: Params(run.params(place, &value)), state: Params(run.state(place)) };
         // Parameters that are stored elsewhere, as the modules are first used there.
         let elsewhere = run.by_module.iter().filter(|&(_, &at)| !run.is_within(at, place) && !run.is_within(place, at));
         let reuse = elsewhere.map(|(id, &at)| (*id, run.params(at, &value))).filter(|(_, node)| !node.is_empty());
@@ -187,10 +184,11 @@ impl Scope<'_> {
             ((carry, state), y)
         };
         let init = (init, bound.vars.state.clone());
-        let scan = |step: &dyn Fn((C, Params), (X, Tensor)) -> ((C, Params), Y), xs| {
-            if reverse { jaxnet_autograd::scan_reverse(step, init, xs) } else { jaxnet_autograd::scan(step, init, xs) }
+        let xs = (xs, Tensor::range(steps));
+        let ((carry, state), ys) = match reverse {
+            false => jaxnet_autograd::scan(step, init, xs),
+            true => jaxnet_autograd::scan_reverse(step, init, xs),
         };
-        let ((carry, state), ys) = scan(&step, (xs, Tensor::range(steps)));
         self.set_bound_state(&bound, &state);
         (carry, ys)
     }
