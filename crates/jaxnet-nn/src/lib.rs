@@ -24,7 +24,7 @@ pub use sequential::Sequential;
 
 /// What programs that use this crate mostly need: `use jaxnet_nn::prelude::*`.
 ///
-/// Initializers that are not here are in [`init`](crate::init).
+/// Initializers that are not here are in [`mod@crate::init`].
 pub mod prelude {
     pub use crate::functions::*;
     pub use crate::init::{

@@ -9,6 +9,19 @@ use crate::module::Module;
 use crate::scope::{ModuleId, Scope};
 
 /// Modules in sequence, each taking what the one before gave: see [`sequential!`](crate::sequential!).
+///
+/// A list is no module; the compiler's message shows the right call, which for lists is `from_iter`:
+///
+/// ```compile_fail,E0277
+/// use jaxnet_nn::prelude::*;
+/// let net: Sequential = Sequential::new(vec![Dense::new(4), Dense::new(2)]);
+/// ```
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let net = Sequential::from_iter(vec![Dense::new(4), Dense::new(2)]);
+/// assert_eq!(net.init_params(Key::new(0), &Tensor::zeros([1, 3])).paths().len(), 4);
+/// ```
 pub struct Sequential<X = Tensor, Y = Tensor> {
     id: ModuleId,
     #[allow(clippy::type_complexity)]
