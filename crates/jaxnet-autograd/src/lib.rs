@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod batch;
+mod check;
 mod custom;
 mod debug;
 mod forward;
@@ -15,6 +16,7 @@ mod reverse;
 mod rules;
 
 pub use batch::{BatchAxes, IntoBatchAxes, vmap, vmap_axes};
+pub use check::{GradCheck, check_grads};
 pub use custom::{custom_jvp, custom_vjp};
 pub use debug::{check_nan, debug_print};
 pub use forward::jvp;
