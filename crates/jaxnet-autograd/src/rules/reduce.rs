@@ -22,21 +22,23 @@ pub(super) fn jvp(op: &Reduce, primals: &[Tensor], tangents: &[Option<Tensor>]) 
             // The mean of the tangents of those elements that are the extreme one, as in JAX.
             let kept: Dims = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
             let is = x.eq(lax::broadcast_in_dim(&y, x.shape(), &kept)?).astype(x.dtype());
-            let count = is.sum_axis(axes);
+            // The extreme of nothing is a constant.
+            let count = is.sum_axis(axes).maximum(1.0);
             Ok(dual(y, Some((t * is).sum_axis(axes) / count)))
         }
-        Reduce::Reduce { kind: ReduceKind::Prod, axes } => through(x, t, |x| product_tree(x, axes)),
-        Reduce::Cumulative { kind, axis, reverse } => through(x, t, |x| doubling(*kind, x, *axis, *reverse)),
+        Reduce::Reduce { kind: ReduceKind::Prod, axes } => through(op, x, t, |x| product_tree(x, axes)),
+        Reduce::Cumulative { kind, axis, reverse } => through(op, x, t, |x| doubling(*kind, x, *axis, *reverse)),
         Reduce::Arg { .. } | Reduce::Reduce { kind: ReduceKind::And | ReduceKind::Or, .. } => {
             Ok(dual(bind1(&op.clone().into(), primals)?, None))
         }
     }
 }
 
-/// The derivative of a function that is composed of others.
-fn through(x: &Tensor, t: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Duals> {
-    let (mut outputs, mut tangents) = jvp_leaves(|x| Ok(vec![f(&x[0])?]), std::slice::from_ref(x), &[Some(t.clone())])?;
-    Ok(dual(outputs.remove(0), tangents.remove(0)))
+/// The result of a reduction, with the tangent of the same composed of other operations.
+fn through(op: &Reduce, x: &Tensor, t: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Duals> {
+    let y = bind1(&op.clone().into(), std::slice::from_ref(x))?;
+    let (_, mut tangents) = jvp_leaves(|x| Ok(vec![f(&x[0])?]), std::slice::from_ref(x), &[Some(t.clone())])?;
+    Ok(dual(y, tangents.remove(0)))
 }
 
 /// A product as products of halves, which is right, with its derivatives of any order, where factors
