@@ -131,8 +131,8 @@ fn compare(ours: &Tensor, numeric: &Tensor, check: GradCheck, what: &str) -> Res
     let (a, b) = (ours.astype(DType::F64).to_vec::<f64>(), numeric.astype(DType::F64).to_vec::<f64>());
     let scale = b.iter().fold(1.0_f64, |max, x| max.max(x.abs()));
     for (i, (a, b)) in a.iter().zip(&b).enumerate() {
-        // A NaN is not within any distance.
-        if !((a - b).abs() <= check.tolerance * scale) {
+        let distance = (a - b).abs();
+        if distance.is_nan() || distance > check.tolerance * scale {
             return Err(Error::Differentiation(format!("{what}: element {i} is {a}, central differences give {b}")));
         }
     }

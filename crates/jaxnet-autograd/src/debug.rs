@@ -29,8 +29,6 @@ pub fn debug_print(message: &str, values: &[&Tensor]) {
 
 /// The tensor as it is, after a check, whenever the program runs, that no element is NaN; `what` says in
 /// the error what it was.
-///
-/// See also [`jaxnet_tensor::check_nans`], which checks every operation.
 #[track_caller]
 pub fn check_nan(x: &Tensor, what: &str) -> Tensor {
     let op = Control::Debug(DebugAction::CheckNan(what.into()));

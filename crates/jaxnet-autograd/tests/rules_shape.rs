@@ -61,7 +61,7 @@ fn reductions() {
 fn products_with_zeros() {
     let x = Tensor::from([2.0_f64, 0.0, 3.0, 0.0]);
     let f: F<'_> = &|x| vec![lax::reduce(ReduceKind::Prod, &x[0], &[0]).unwrap()];
-    check_derivatives(&f, &[x.clone()], 2);
+    check_derivatives(&f, std::slice::from_ref(&x), 2);
     let f: F<'_> = &|x| vec![lax::cumulative(CumulativeKind::Prod, &x[0], 0, false).unwrap()];
     check_derivatives(&f, &[x], 2);
 }

@@ -171,7 +171,7 @@ struct Epoch {
 
 fn train(options: &Train) -> Result<()> {
     let common = &options.common;
-    let (data, device) = load(common)?;
+    let (data, device) = open(common)?;
     let (train, test) = (data.train.to(&device)?, data.test.to(&device)?);
     if train.len() < options.batch_size {
         let message = format!("{} is more than the {} training images", options.batch_size, train.len());
@@ -241,12 +241,12 @@ fn train(options: &Train) -> Result<()> {
     let plot = common.out.join("loss.png");
     plot::save(&plot, "loss by step", &[Curve { name: "training loss", points }])?;
     let file = common.out.join(file_name(common.model));
-    let _ = &state;
+    save(&state, &file)?;
     println!("saved {} and {}", file.display(), plot.display());
     Ok(())
 }
 
-fn load(common: &Common) -> Result<(Mnist, Device)> {
+fn open(common: &Common) -> Result<(Mnist, Device)> {
     let device = device::by_name(&common.device)?;
     let bundled = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-10k"));
     Ok((Mnist::load(common.data.clone().unwrap_or_else(bundled))?, device))
@@ -261,7 +261,7 @@ fn file_name(model: Model) -> &'static str {
 
 fn classify(options: &Classify) -> Result<()> {
     let common = &options.common;
-    let (data, device) = load(common)?;
+    let (data, device) = open(common)?;
     if options.index >= data.test.len() {
         return Err(Error::invalid("--index", format!("{} is not below {}", options.index, data.test.len())));
     }
@@ -270,7 +270,7 @@ fn classify(options: &Classify) -> Result<()> {
     // The same program makes the same modules, so that the parameters fit.
     let net = network(common.model);
     let loss = cross_entropy(&net);
-    let state: OptState = unreachable!();
+    let state: OptState = load(common.out.join(file_name(common.model)))?;
     let params = state.params.map_leaves(|_, leaf| leaf.to(&device).unwrap_or_else(|_| leaf.clone()));
     let logits =
         net.try_apply(&net.params_from(&[loss.shaped(&batch).reuse(&params)], &batch.images), &batch.images)?;
