@@ -1,7 +1,10 @@
 //! Drives the builds: `cargo xtask --help` lists what there is.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+mod bench;
+mod cargo;
+mod check;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -14,16 +17,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that must hold before a commit: formatting, lints, documentation.
+    /// Everything that must hold before a commit: formatting, lints, documentation, unused dependencies.
     Check,
     /// All tests and all documented examples.
     Test,
+    /// Benchmarks of our own over time, or side by side with other frameworks.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Check => check(),
-        Task::Test => test(),
+        Task::Check => check::check(),
+        // Also the documented examples, which `cargo test` runs when no target is named.
+        Task::Test => cargo::cargo(&["test", "--workspace"]),
+        Task::Bench(options) => bench::bench(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,29 +39,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn check() -> Result<(), String> {
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
-    cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
-    cargo(&["test", "--workspace", "--doc"], &[])
-}
-
-fn test() -> Result<(), String> {
-    // Also the documented examples, which `cargo test` runs when no target is named.
-    cargo(&["test", "--workspace"], &[])
-}
-
-/// Runs cargo in the workspace, showing what is run.
-fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
-    eprintln!("$ cargo {}", arguments.join(" "));
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(arguments)
-        .envs(variables.iter().copied())
-        .current_dir(root)
-        .status()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", arguments.join(" "))) }
 }

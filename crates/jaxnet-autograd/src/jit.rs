@@ -114,8 +114,8 @@ where
         drop(argument);
         let entry = self.entry(structure.clone(), &leaves)?;
         let traced = is_staging() || leaves.iter().chain(&entry.captured).any(Tensor::is_traced);
-        if strict {
-            check_donated(&structure, &leaves, traced)?;
+        if !traced {
+            check_donated::<F>(&structure, &leaves, strict)?;
         }
         // Leaves are moved, so that those which nobody else holds can be overwritten.
         let inputs: Vec<Tensor> = entry.captured.iter().cloned().chain(leaves).collect();
@@ -149,17 +149,18 @@ where
     }
 }
 
-fn check_donated(structure: &Structure, leaves: &[Tensor], traced: bool) -> Result<()> {
-    if traced {
+/// Looks for leaves whose memory cannot be used again: a mistake where it is strict, else worth a line
+/// of the log.
+fn check_donated<F>(structure: &Structure, leaves: &[Tensor], strict: bool) -> Result<()> {
+    if !strict && !log::log_enabled!(target: "jaxnet::jit", log::Level::Debug) {
         return Ok(());
     }
-    for (leaf, path) in leaves.iter().zip(structure.paths()) {
-        if leaf.is_shared() {
-            return Err(Error::invalid(
-                "call_strict",
-                format!("`{path}` ({}) is still held elsewhere, so its memory cannot be used again", leaf.aval()),
-            ));
+    for (leaf, path) in leaves.iter().zip(structure.paths()).filter(|(leaf, _)| leaf.is_shared()) {
+        let message = format!("`{path}` ({}) is still held elsewhere, so its memory cannot be used again", leaf.aval());
+        if strict {
+            return Err(Error::invalid("call_strict", message));
         }
+        log::debug!(target: "jaxnet::jit", "calling {}: {message}", std::any::type_name::<F>());
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ mod rules;
 pub use batch::{BatchAxes, IntoBatchAxes, vmap, vmap_axes};
 pub use check::{GradCheck, check_grads};
 pub use custom::{custom_jvp, custom_vjp};
-pub use debug::{check_nan, debug_print};
+pub use debug::{check_nan, check_nans, debug_print};
 pub use forward::jvp;
 pub use function::Function;
 pub use jacobian::{Hessian, hessian, hessian_tree, hvp, jacfwd, jacrev};

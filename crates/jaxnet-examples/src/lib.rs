@@ -7,6 +7,7 @@ pub mod idx;
 pub mod metrics;
 pub mod plot;
 mod text;
+pub mod workloads;
 
 use std::borrow::Cow;
 

@@ -172,11 +172,7 @@ pub(crate) fn debug(device: &Device, action: &DebugAction, operands: &[Operand<'
             if nan == 0 {
                 return Ok(());
             }
-            Err(Error::NotFinite(format!(
-                "{what}: {nan} of {} elements of its {} result are NaN",
-                value.size(),
-                value.aval()
-            )))
+            Err(Error::NotFinite(format!("{what}: {nan} of {} elements of {} are NaN", value.size(), value.aval())))
         }
     }
 }

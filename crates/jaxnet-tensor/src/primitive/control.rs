@@ -219,6 +219,31 @@ impl Control {
         }
     }
 
+    /// The same operation with other [programs](Self::programs), which must be of the same signatures.
+    ///
+    /// # Errors
+    ///
+    /// What `f` says.
+    pub fn map_programs(&self, f: impl Fn(&Program) -> Result<Program>) -> Result<Control> {
+        let mut control = self.clone();
+        match &mut control {
+            Control::Call { program, .. } | Control::Checkpoint { program } => *program = f(program)?,
+            Control::Cond { branches } => {
+                for branch in branches {
+                    *branch = f(branch)?;
+                }
+            }
+            Control::While { cond, body, .. } => (*cond, *body) = (f(cond)?, f(body)?),
+            Control::Scan { body, .. }
+            | Control::CustomJvp { body, .. }
+            | Control::CustomVjp { body, .. }
+            | Control::Composite { body, .. } => *body = f(body)?,
+            Control::CustomLinear { .. } | Control::OptimizationBarrier | Control::StopGradient | Control::Debug(_) => {
+            }
+        }
+        Ok(control)
+    }
+
     pub(super) fn has_effect(&self) -> bool {
         matches!(self, Control::Debug(_)) || self.programs().iter().any(|program| program.has_effect())
     }

@@ -78,7 +78,7 @@ impl Simplifier {
             ) => return self.visit(body, &inputs),
             Primitive::Control(Control::StopGradient) => return Ok(inputs.to_vec()),
             Primitive::Control(control) => {
-                let control = simplify_inside(control)?;
+                let control = control.map_programs(simplify)?;
                 return self.add(control.into(), inputs);
             }
             _ => {}
@@ -303,22 +303,6 @@ fn fold(op: &Elementwise, inputs: &[Atom]) -> Option<Literal> {
     let aval = Primitive::from(op.clone()).infer(&avals).ok()?.remove(0);
     let value = crate::backend::cpu::scalar(op, &literals, aval.dtype)?;
     Some(Literal { value, dtype: aval.dtype, weak: aval.weak })
-}
-
-fn simplify_inside(control: &Control) -> Result<Control> {
-    Ok(match control {
-        Control::Cond { branches } => Control::Cond { branches: branches.iter().map(simplify).collect::<Result<_>>()? },
-        Control::While { cond, body, cond_consts, body_consts } => Control::While {
-            cond: simplify(cond)?,
-            body: simplify(body)?,
-            cond_consts: *cond_consts,
-            body_consts: *body_consts,
-        },
-        Control::Scan { body, length, reverse, consts, carry } => {
-            Control::Scan { body: simplify(body)?, length: *length, reverse: *reverse, consts: *consts, carry: *carry }
-        }
-        other => other.clone(),
-    })
 }
 
 /// The program without equations whose results nobody uses.

@@ -1,0 +1,165 @@
+//! Ours and the peers in turn in one run.
+//!
+//! Each framework does a workload in a process of its own, which lives through all rounds and is
+//! idle while others have their turn; turns rotate, so that no framework always comes first. Drifts of
+//! the machine's speed thus meet all alike.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Serialize;
+
+use super::runner::Runner;
+use super::table;
+use crate::cargo::{cargo, root, run, target};
+
+/// A workload, as `crates/jaxnet-examples/src/workloads` describes it.
+pub struct Workload {
+    pub name: &'static str,
+    /// What one row of the table is called.
+    pub title: &'static str,
+    /// How many times a step does what is reported.
+    pub repeats: f64,
+}
+
+const WORKLOADS: [Workload; 3] = [
+    Workload { name: "mlp", title: "training step of an MLP 784-1024-1024-10, batch 128, momentum", repeats: 1.0 },
+    Workload { name: "elementwise", title: "`sin(x)*exp(-x)+x*x-0.5`, 10 million f32, compiled", repeats: 1.0 },
+    Workload { name: "dispatch_eager", title: "eager `x + 1` on four f32", repeats: 1000.0 },
+];
+
+/// How long a turn is meant to take.
+const TURN_MS: f64 = 200.0;
+
+/// One line of `peers.json`.
+#[derive(Serialize)]
+pub struct Figures {
+    pub workload: &'static str,
+    pub framework: &'static str,
+    pub engine: &'static str,
+    pub version: String,
+    pub median_ms: f64,
+    pub min_ms: f64,
+    pub first_step_s: f64,
+    pub peak_mb: Option<f64>,
+}
+
+/// Who does the workloads: a framework, its engine and the command that does a workload.
+struct Peer {
+    framework: &'static str,
+    engine: &'static str,
+    /// Workloads that would be the same as another peer's.
+    without: &'static [&'static str],
+    command: fn(&str) -> Command,
+}
+
+const PEERS: [Peer; 4] = [
+    Peer { framework: "jaxnet", engine: "cpu", without: &[], command: |workload| ours(workload, "cpu") },
+    Peer { framework: "jax", engine: "cpu", without: &[], command: |workload| python("jax_peer.py", &[workload]) },
+    Peer {
+        framework: "pytorch",
+        engine: "cpu",
+        without: &[],
+        command: |workload| python("torch_peer.py", &[workload]),
+    },
+    Peer {
+        framework: "pytorch-compile",
+        engine: "cpu",
+        without: &["dispatch_eager"],
+        command: |workload| python("torch_peer.py", &[workload, "compile"]),
+    },
+];
+
+/// Runs the workloads of these names, or all.
+pub fn compare(names: &[String], rounds: u32) -> Result<(), String> {
+    if let Some(unknown) = names.iter().find(|name| WORKLOADS.iter().all(|workload| workload.name != *name)) {
+        let known = WORKLOADS.map(|workload| workload.name).join(", ");
+        return Err(format!("there is no workload {unknown}; there are {known}"));
+    }
+    install()?;
+    cargo(&["build", "--release", "--quiet", "-p", "jaxnet-examples", "--bin", "workload"])?;
+
+    let chosen = |workload: &&Workload| names.is_empty() || names.iter().any(|name| name == workload.name);
+    let mut figures = Vec::new();
+    for workload in WORKLOADS.iter().filter(chosen) {
+        figures.extend(measure(workload, rounds)?);
+    }
+
+    let file = target().join("bench/peers.json");
+    let text = serde_json::to_string_pretty(&figures).expect("figures are plain data");
+    std::fs::write(&file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    println!("{}", table::markdown(&WORKLOADS, &figures));
+    eprintln!("wrote {}", file.display());
+    Ok(())
+}
+
+fn measure(workload: &Workload, rounds: u32) -> Result<Vec<Figures>, String> {
+    let mut runners = Vec::new();
+    for peer in PEERS.iter().filter(|peer| !peer.without.contains(&workload.name)) {
+        eprintln!("{}: starting {}", workload.name, peer.framework);
+        let mut runner = Runner::start((peer.command)(workload.name))?;
+        // Compilers that specialize do it in the first steps; the last of these tell how long a step takes.
+        let warm = runner.steps(8)?;
+        let steps = (TURN_MS / median(&warm[4..])).round().clamp(1.0, 200.0) as usize;
+        runners.push((peer, runner, steps, Vec::new()));
+    }
+    let count = runners.len();
+    for round in 0..rounds as usize {
+        for turn in 0..count {
+            let (_, runner, steps, times) = &mut runners[(round + turn) % count];
+            times.extend(runner.steps(*steps)?);
+        }
+    }
+    let figures = runners.into_iter().map(|(peer, runner, _, times)| {
+        let (version, first_step_s) = (runner.version.clone(), runner.first_step_s);
+        Ok(Figures {
+            workload: workload.name,
+            framework: peer.framework,
+            engine: peer.engine,
+            version,
+            median_ms: median(&times) / workload.repeats,
+            min_ms: times.iter().copied().fold(f64::INFINITY, f64::min) / workload.repeats,
+            first_step_s,
+            peak_mb: runner.finish()?,
+        })
+    });
+    figures.collect()
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn ours(workload: &str, engine: &str) -> Command {
+    let mut command = Command::new(target().join("release/workload"));
+    command.args([workload, engine]);
+    command
+}
+
+fn python(script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(environment().join("bin/python"));
+    command.current_dir(root().join("xtask/peers")).arg("-B").arg(script).args(arguments);
+    command
+}
+
+fn environment() -> PathBuf {
+    target().join("bench/venv")
+}
+
+/// Installs the peers, unless those that the requirements name are there.
+fn install() -> Result<(), String> {
+    let wanted = root().join("xtask/peers/requirements.txt");
+    let text =
+        std::fs::read_to_string(&wanted).map_err(|error| format!("cannot read {}: {error}", wanted.display()))?;
+    let marker = environment().join("installed.txt");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == text) {
+        return Ok(());
+    }
+    eprintln!("installing JAX and PyTorch into {} (several gigabytes)", environment().display());
+    run(Command::new("python3").args(["-m", "venv"]).arg(environment()))
+        .map_err(|error| format!("{error}; the peers need python3 with venv"))?;
+    run(Command::new(environment().join("bin/python")).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&wanted))?;
+    std::fs::write(&marker, text).map_err(|error| format!("cannot write {}: {error}", marker.display()))
+}
