@@ -169,14 +169,14 @@ fn check_tensors<T: Element>(case: &Case, lhs: &Tensor, rhs: &Tensor) -> bool {
 #[test]
 fn small_ones_agree_with_their_definition() {
     let mut numbers = Numbers::new(1);
-    let nonempty = (0..1500)
+    let nonempty = (0..500)
         .filter(|_| {
             let case = random_case(&mut numbers, 1);
             let (lhs, rhs) = (numbers.tensor::<f32>(&case.lhs, -5, 5), numbers.tensor::<f32>(&case.rhs, -5, 5));
             check_tensors::<f32>(&case, &lhs, &rhs)
         })
         .count();
-    assert!(nonempty > 900, "{nonempty}");
+    assert!(nonempty > 300, "{nonempty}");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn every_dtype_agrees_with_the_definition() {
     let mut numbers = Numbers::new(2);
     for dtype in DType::ALL.into_iter().filter(|&dtype| dtype != DType::Bool) {
         with_dtype!(dtype, T => {
-            for _ in 0..60 {
+            for _ in 0..25 {
                 let case = random_case(&mut numbers, 1);
                 check::<T>(&mut numbers, &case);
             }

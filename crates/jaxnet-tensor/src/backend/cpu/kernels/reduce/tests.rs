@@ -124,16 +124,16 @@ fn reductions_agree_with_loops() {
 #[test]
 fn large_reductions_agree_with_loops() {
     let mut random = Arbitrary::new(4);
+    // Above the size from which the work is shared out, with long and short axes everywhere.
     let shapes: [&[usize]; 7] =
-        [&[200_003], &[3, 70_001], &[70_001, 3], &[300, 500], &[40, 50, 100], &[9, 10, 11, 12, 13], &[70, 2500]];
+        [&[70_003], &[3, 25_001], &[25_001, 3], &[270, 300], &[15, 50, 100], &[5, 6, 7, 8, 50], &[30, 2500]];
     for (i, shape) in shapes.into_iter().enumerate() {
-        for dtype in [DType::F32, DType::F16, DType::I32, DType::F64, DType::U8] {
+        for (j, dtype) in [DType::F32, DType::F16, DType::I32].into_iter().enumerate() {
             let x = random.tensor(dtype, &Shape::from(shape));
-            for axes in 0..1_usize << shape.len() {
+            for axes in (0..1_usize << shape.len()).skip(j).step_by(shape.len().div_ceil(2)) {
                 let axes: Dims = (0..shape.len()).filter(|axis| axes >> axis & 1 == 1).collect();
-                let kind = KINDS[(i + axes.len()) % if dtype.is_float() { 4 } else { 6 }];
+                let kind = KINDS[(i + j + axes.len()) % if dtype.is_float() { 4 } else { 6 }];
                 crate::with_dtype!(dtype, T => check_reduce::<T>(kind, &x, &axes));
-                crate::with_dtype!(dtype, T => check_reduce::<T>(ReduceKind::Sum, &x, &axes));
             }
         }
     }
@@ -260,17 +260,12 @@ fn indices_agree_with_loops() {
 fn cumulative_reductions_agree_with_loops() {
     let mut random = Arbitrary::new(6);
     for dtype in DType::ALL.into_iter().filter(|&dtype| dtype != DType::Bool) {
-        for shape in [
-            vec![0],
-            vec![1],
-            vec![9],
-            vec![3, 1200],
-            vec![1200, 3],
-            vec![2, 7, 5],
-            vec![90_000],
-            vec![40_000, 2],
-            vec![10, 9_000],
-        ] {
+        let mut shapes: Vec<&[usize]> = vec![&[0], &[1], &[9], &[3, 1200], &[1200, 3], &[2, 7, 5]];
+        // Enough to be shared out.
+        if matches!(dtype, DType::F32 | DType::BF16 | DType::I32) {
+            shapes.extend([&[70_000][..], &[35_000, 2], &[8, 9_000]]);
+        }
+        for shape in shapes {
             let shape = Shape::from(shape);
             let x = random.tensor(dtype, &shape);
             for axis in 0..shape.rank() {
