@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jaxnet_tensor::{Device, Error, Key, Result, Tensor, Tree};
+use jaxnet_tensor::{Error, Key, Result, Tensor, Tree};
 
 use crate::idx;
 
@@ -24,15 +24,6 @@ impl Labeled {
     /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The same on another device.
-    ///
-    /// # Errors
-    ///
-    /// When the device fails.
-    pub fn to(&self, device: &Device) -> Result<Labeled> {
-        Ok(Labeled { images: self.images.to(device)?, labels: self.labels.to(device)? })
     }
 }
 

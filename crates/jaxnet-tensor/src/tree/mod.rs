@@ -8,6 +8,7 @@ use std::hash::Hash;
 
 pub use structure::{Structure, Token};
 
+use crate::device::Device;
 use crate::error::{Error, OrRaise, Result};
 use crate::tensor::Tensor;
 use structure::Fixed;
@@ -69,6 +70,26 @@ pub trait Tree: Sized + 'static {
         let paths = structure.paths();
         let leaves = leaves.iter().zip(&paths).map(|(leaf, path)| f(path, leaf)).collect();
         unflatten(&structure, leaves).or_raise()
+    }
+
+    /// The same tree with all leaves on a device.
+    ///
+    /// # Errors
+    ///
+    /// When a leaf is a traced value, or a device fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Device, Tree, tensor};
+    ///
+    /// let (x, y) = (tensor![1.0], tensor![2]).to_device(&Device::cpu())?;
+    /// assert_eq!(y.device(), Some(&Device::cpu()));
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
+    fn to_device(&self, device: &Device) -> Result<Self> {
+        let (leaves, structure) = flatten(self);
+        unflatten(&structure, leaves.iter().map(|leaf| leaf.to(device)).collect::<Result<_>>()?)
     }
 }
 
