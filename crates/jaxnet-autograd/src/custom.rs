@@ -5,10 +5,11 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use jaxnet_tensor::primitive::{Control, Rule};
+use jaxnet_tensor::primitive::{Control, Elementwise, Rule};
+use jaxnet_tensor::program::Atom;
 use jaxnet_tensor::program::stage::stage_closed;
 use jaxnet_tensor::trace::bind;
-use jaxnet_tensor::{Aval, Error, Memo, OrRaise, Program, Result, Structure, Tensor, Tree, tree};
+use jaxnet_tensor::{Aval, Error, Memo, OrRaise, Primitive, Program, Result, Structure, Tensor, Tree, tree};
 
 /// What makes two custom functions the same: the type, if they capture nothing, otherwise the object.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -113,7 +114,7 @@ where
             let (rule, structure, avals) = (rule.clone(), structure.clone(), avals.clone());
             let make = move || {
                 let inputs: Vec<Aval> = avals.iter().cloned().chain(float_avals(&avals)).collect();
-                stage_closed("a custom_jvp rule", &inputs, |values| {
+                let program = stage_closed("a custom_jvp rule", &inputs, |values| {
                     let (primals, tangents) = values.split_at(avals.len());
                     let primal = tree::unflatten(&structure, primals.to_vec())?;
                     let tangent = tree::unflatten(&structure, complete(&avals, tangents)?)?;
@@ -129,7 +130,9 @@ where
                     }
                     results.extend(floats_of("custom_jvp: the rule's tangent", &outputs, tangent.leaves())?);
                     Ok(results)
-                })
+                })?;
+                check_tangents_are_used(&program, avals.len(), outputs.len())?;
+                Ok(program)
             };
             Ok(Traced { body, out, rules: vec![Rule::new(vec![0, id], make)] })
         })
@@ -222,6 +225,36 @@ where
         let op = Control::CustomVjp { body: traced.body, forward: forward.clone(), backward: backward.clone() };
         tree::unflatten(&traced.out, bind(&op.into(), &leaves).or_raise().into_vec()).or_raise()
     }
+}
+
+/// Refuses a rule with a tangent that neither depends on the tangents that it gets nor is written as
+/// zeros: it cannot be linear in them.
+fn check_tangents_are_used(rule: &Program, primals: usize, outputs: usize) -> Result<()> {
+    let mut depends = vec![false; rule.var_count()];
+    depends[primals..rule.inputs().len()].fill(true);
+    let mut zero = vec![false; rule.var_count()];
+    let is_zero = |zero: &[bool], atom: &Atom| match atom {
+        Atom::Var(var) => zero[var.index()],
+        Atom::Literal(literal) => literal.as_f64() == 0.0,
+    };
+    for equation in rule.equations() {
+        let depends_here = equation.inputs.iter().any(|atom| atom.var().is_some_and(|var| depends[var.index()]));
+        let moves = matches!(equation.primitive, Primitive::Shape(_) | Primitive::Elementwise(Elementwise::Convert(_)));
+        let zero_here = moves && !equation.inputs.is_empty() && equation.inputs.iter().all(|atom| is_zero(&zero, atom));
+        for var in &equation.outputs {
+            (depends[var.index()], zero[var.index()]) = (depends_here, zero_here);
+        }
+    }
+    for atom in &rule.outputs()[outputs..] {
+        if !is_zero(&zero, atom) && !atom.var().is_some_and(|var| depends[var.index()]) {
+            return Err(Error::Differentiation(format!(
+                "custom_jvp: the rule gives a tangent {} that does not depend on the tangents it gets; it must be \
+                 linear in them, or `zeros_like`",
+                rule.atom_aval(atom)
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn trace_closed<A: Tree, B: Tree>(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jaxnet_tensor::primitive::Control;
-use jaxnet_tensor::trace::{Tensors, Trace, TraceRef, bind};
+use jaxnet_tensor::trace::{Tensors, Trace, TraceRef, bind, is_staging};
 use jaxnet_tensor::{Aval, Error, Primitive, Result, Tensor, lax};
 
 use crate::rules;
@@ -132,9 +132,11 @@ pub(crate) fn record<R>(
             None => Ok(Output::Zero(aval)),
             Some(output) => match trace.payload::<Var>(&output) {
                 Some(Var(var)) => Ok(Output::Var(*var)),
+                // What is linear in something on which it does not depend is zero.
+                None if may_be_zero(&output) => Ok(Output::Zero(aval)),
                 None => Err(Error::Differentiation(format!(
-                    "a derivative rule gave a tangent {} that does not depend on the tangents it got; it must be \
-                     linear in them",
+                    "a derivative rule gave a tangent {} that does not depend on the tangents it got and is not zero; \
+                     it must be linear in them",
                     output.aval()
                 ))),
             },
@@ -142,6 +144,15 @@ pub(crate) fn record<R>(
         .collect::<Result<_>>()?;
     let tape = std::mem::take(&mut *tape.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((result, Linear { tape, inputs: inputs.len(), outputs }))
+}
+
+/// Whether it is zero, as far as its value can be looked at.
+fn may_be_zero(value: &Tensor) -> bool {
+    match value.literal() {
+        Some(literal) => literal.as_f64() == 0.0,
+        None if value.is_traced() || is_staging() => true,
+        None => !value.ne(0.0).any().item::<bool>(),
+    }
 }
 
 impl Linear {

@@ -231,3 +231,119 @@ fn eval_shape_computes_nothing() {
     assert_eq!(y.shape().dims(), [3, 3]);
     assert!(try_catch(|| y.to_vec::<f32>()).is_err());
 }
+
+/// The rows of a matrix.
+fn rows(x: &Tensor) -> Vec<Tensor> {
+    x.split(x.dim(0), 0).iter().map(|row| row.squeeze(0)).collect()
+}
+
+fn each(f: impl Fn(Tensor) -> Tensor, x: &Tensor) -> Tensor {
+    Tensor::stack(&rows(x).into_iter().map(f).collect::<Vec<_>>(), 0)
+}
+
+#[test]
+fn loops_nest_in_every_transform() {
+    // c_{i+1} = sin(c_i) x_i, so that the derivative by x_i goes through all later steps.
+    let f = |x: Tensor| scan(|c: Tensor, x: Tensor| (c.sin() * x, c), Tensor::scalar(0.5_f64), x).0;
+    let x = f64s(&[0.4, -1.2, 0.9]);
+    let by_hand = {
+        let (c0, x) = (0.5_f64, [0.4_f64, -1.2, 0.9]);
+        let (c1, c2) = (c0.sin() * x[0], (c0.sin() * x[0]).sin() * x[1]);
+        let (d2, d1) = (x[2] * c2.cos(), x[2] * c2.cos() * x[1] * c1.cos());
+        f64s(&[d1 * c0.sin(), d2 * c1.sin(), c2.sin()])
+    };
+    close(&grad(f)(x.clone()), &by_hand);
+    close(&grad(jit(f))(x.clone()), &by_hand);
+    close(&jit(grad(jit(f))).call(x.clone()), &by_hand);
+    let saved = |x: Tensor| {
+        let step = checkpoint(|(c, x): (Tensor, Tensor)| c.sin() * x);
+        scan(|c: Tensor, x: Tensor| (step((c.clone(), x)), c), Tensor::scalar(0.5_f64), x).0
+    };
+    close(&grad(saved)(x.clone()), &by_hand);
+    close(&jit(grad(saved)).call(x.clone()), &by_hand);
+    close(&hessian(saved)(x.clone()), &hessian(f)(x.clone()));
+    let batch = Tensor::stack(&[x.clone(), -&x, &x * 0.3], 0);
+    close(&vmap(f)(batch.clone()), &each(f, &batch));
+    close(&vmap_axes(f, 1, 0)(batch.t()), &each(f, &batch));
+    close(&vmap(grad(saved))(batch.clone()), &each(grad(f), &batch));
+    close(&jit(vmap(hessian(saved))).call(batch.clone()), &each(hessian(f), &batch));
+    // A scan whose steps are batched, differentiated and compiled.
+    let over = |x: Tensor| {
+        scan(
+            |c: Tensor, row: Tensor| (c + jit(vmap(grad(f))).call(row).sum(), ()),
+            x.zeros_like().sum(),
+            Tensor::stack(&[x.reshape([1, 3]), -x.reshape([1, 3])], 0),
+        )
+        .0
+    };
+    let expected = grad(f)(x.clone()).sum() + grad(f)(-&x).sum();
+    close(&over(x.clone()), &expected);
+    let second = hessian(f)(x.clone()).sum_axis(0) - hessian(f)(-&x).sum_axis(0);
+    close(&grad(over)(x), &second);
+}
+
+#[test]
+fn thirds_of_compiled_and_branching_functions() {
+    // x^5 / 60: third derivative x^2.
+    let f = jit(|x: Tensor| x.powi(5) / 60.0);
+    let third = grad(|x: Tensor| grad(|x: Tensor| grad(|x: Tensor| f.call(x))(x))(x));
+    close(&third(Tensor::scalar(3.0_f64)), &Tensor::scalar(9.0_f64));
+    let g = |x: Tensor| {
+        cond(x.gt(0.0), |x: Tensor| checkpoint(|x: Tensor| x.powi(5) / 60.0)(x), |x: Tensor| x.powi(4) / 24.0, x)
+    };
+    let third = jit(grad(grad(grad(g))));
+    close(&third.call(Tensor::scalar(3.0_f64)), &Tensor::scalar(9.0_f64));
+    close(&third.call(Tensor::scalar(-3.0_f64)), &Tensor::scalar(-3.0_f64));
+    close(&vmap(grad(grad(grad(g))))(f64s(&[3.0, -3.0])), &f64s(&[9.0, -3.0]));
+    // The Hessian of a compiled function, and by every pair of modes.
+    let h = jit(|x: Tensor| (x.sin() * x.prod()).sum());
+    let x = f64s(&[0.3, 0.8, -0.6]);
+    let expected = jacfwd(jacfwd(|x: Tensor| h.call(x)))(x.clone());
+    close(&hessian(|x: Tensor| h.call(x))(x.clone()), &expected);
+    close(&jacrev(jacrev(|x: Tensor| h.call(x)))(x.clone()), &expected);
+    close(&jit(jacrev(jacfwd(|x: Tensor| h.call(x)))).call(x.clone()), &expected);
+    // Off the diagonal: d2/dx_i dx_j of (sum sin) x_0 x_1 x_2.
+    let sum = 0.3_f64.sin() + 0.8_f64.sin() + (-0.6_f64).sin();
+    let by_hand = sum * -0.6 + 0.3_f64.cos() * 0.3 * -0.6 + 0.8_f64.cos() * 0.8 * -0.6;
+    close(&expected.i((0, 1)), &Tensor::scalar(by_hand));
+}
+
+#[test]
+fn loops_with_conditions_of_examples() {
+    // Halvings until at most 1, counted: each example stops at its own step.
+    let halvings = |x: Tensor| {
+        while_loop(
+            |(_, x): (Tensor, Tensor)| x.gt(1.0),
+            |(n, x): (Tensor, Tensor)| (n + 1, x * 0.5),
+            (Tensor::from(0), x),
+        )
+    };
+    let (count, rest) = vmap(halvings)(f64s(&[0.5, 1.5, 7.0, 100.0]));
+    assert_eq!(count.to_vec::<i32>(), [0, 1, 3, 7]);
+    close(&rest, &f64s(&[0.5, 0.75, 0.875, 0.78125]));
+    let rest = |x: Tensor| halvings(x).1;
+    let slope = vmap(|x: Tensor| jvp(rest, x.clone(), x.ones_like()).1);
+    close(&slope(f64s(&[0.5, 1.5, 7.0, 100.0])), &f64s(&[1.0, 0.5, 0.125, 1.0 / 128.0]));
+    close(&jacfwd(vmap(rest))(f64s(&[1.5, 7.0])), &f64s(&[0.5, 0.0, 0.0, 0.125]).reshape([2, 2]));
+    // A limit from outside, which differs between examples.
+    let to = |(limit, x): (Tensor, Tensor)| while_loop(|y: Tensor| y.lt(&limit), |y: Tensor| y * 2.0, x);
+    let limits = f64s(&[10.0, 1.0, 100.0]);
+    close(&vmap_axes(to, (0, None), 0)((limits.clone(), Tensor::scalar(3.0_f64))), &f64s(&[12.0, 3.0, 192.0]));
+    close(&jit(vmap(to)).call((limits, f64s(&[1.0, 2.0, 60.0]))), &f64s(&[16.0, 2.0, 120.0]));
+}
+
+#[test]
+fn keys_in_batches_and_loops() {
+    let draw = |key: Key| key.normal([2]);
+    let expected: Vec<Tensor> = Key::new(5).split_n(3).into_iter().map(draw).collect();
+    let expected = Tensor::stack(&expected, 0);
+    close(&jit(vmap(draw)).call(Key::new(5).split_batch(3)), &expected);
+    close(&map(draw, Key::new(5).split_batch(3)), &expected);
+    // A key for each example and one for all.
+    let noisy = |(key, x): (Key, Tensor)| grad(|x: Tensor| (x * key.duplicate().normal([])).sum())(x);
+    let each_key = vmap(noisy)((Key::new(6).split_batch(4), Tensor::ones([4])));
+    let one_key = vmap_axes(noisy, (None, Some(0)), 0)((Key::new(6), Tensor::ones([4])));
+    let single: Vec<f32> = Key::new(6).split_n(4).into_iter().map(|key| key.normal([]).item()).collect();
+    assert_eq!(each_key.to_vec::<f32>(), single);
+    assert_eq!(one_key.to_vec::<f32>(), [Key::new(6).normal([]).item::<f32>(); 4]);
+}

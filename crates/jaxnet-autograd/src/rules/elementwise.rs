@@ -34,7 +34,8 @@ pub(super) fn jvp(op: &Elementwise, primals: &[Tensor], tangents: &[Option<Tenso
             let [min, x, max] = primals else { unreachable!("clamp has three operands") };
             let inside = |t: &Tensor| x.gt(min).bitand_ref(&x.lt(max)).select(t, 0.0);
             let below = |t: &Tensor| (x.lt(min) & min.lt(max)).select(t, 0.0);
-            let above = |t: &Tensor| x.gt(max).select(t, 0.0);
+            // Where the bounds are the wrong way round, the result is `max`.
+            let above = |t: &Tensor| (x.gt(max) | min.gt(max)).select(t, 0.0);
             let terms =
                 [tangents[0].as_ref().map(below), tangents[1].as_ref().map(inside), tangents[2].as_ref().map(above)];
             terms.into_iter().fold(None, add)

@@ -220,10 +220,12 @@ impl Step {
                 Ok(())
             }
             Kind::Alias { from, to } => {
-                for (source, slot) in from.iter().zip(to) {
+                for (i, (source, slot)) in from.iter().zip(to).enumerate() {
+                    let again =
+                        |slot: usize| from[i + 1..].iter().any(|other| matches!(other, Source::Slot(s) if *s == slot));
                     // Taken over where it is not needed any more, so that it stays nobody else's.
                     values[*slot] = match source {
-                        Source::Slot(from) if self.last.contains(from) => values[*from].take(),
+                        Source::Slot(from) if self.last.contains(from) && !again(*from) => values[*from].take(),
                         other => Some(other.own(values)),
                     };
                 }
