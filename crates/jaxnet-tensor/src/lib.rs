@@ -6,6 +6,7 @@ pub mod backend;
 mod device;
 pub mod dtype;
 mod error;
+pub mod files;
 mod key;
 pub mod lax;
 mod memo;
@@ -28,7 +29,9 @@ pub use memo::Memo;
 pub use primitive::Primitive;
 pub use program::Program;
 pub use shape::{Dims, IntoAxes, Shape, inverse_permutation};
-pub use tensor::{At, Ellipsis, IndexArg, IntoIndex, IntoSizes, NestedArray, NewAxis, Operand, Step, Tensor, s};
+pub use tensor::{
+    At, ContractAxes, Ellipsis, IndexArg, IntoIndex, IntoSizes, NestedArray, NewAxis, Operand, Step, Tensor, s,
+};
 pub use tree::{Structure, Tree};
 
 // The derive names this crate by its outside name.

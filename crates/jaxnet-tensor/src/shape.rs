@@ -42,6 +42,19 @@ impl Shape {
         self.0.iter().product()
     }
 
+    /// The number of elements, if that can be counted with whatever axes are not empty: `None` where even
+    /// the distances between elements would overflow, as hostile files and slips of the hand have it.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Shape;
+    /// assert_eq!(Shape::from([0, 3]).checked_size(), Some(0));
+    /// assert_eq!(Shape::from([0, usize::MAX, 2]).checked_size(), None);
+    /// ```
+    pub fn checked_size(&self) -> Option<usize> {
+        self.0.iter().try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)))?;
+        Some(self.size())
+    }
+
     /// The sizes as a slice.
     pub fn dims(&self) -> &[usize] {
         &self.0
@@ -157,6 +170,12 @@ impl From<&Vec<usize>> for Shape {
 impl From<Dims> for Shape {
     fn from(dims: Dims) -> Self {
         Shape(dims)
+    }
+}
+
+impl From<Shape> for Dims {
+    fn from(shape: Shape) -> Self {
+        shape.0
     }
 }
 

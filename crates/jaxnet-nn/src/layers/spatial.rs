@@ -16,6 +16,18 @@ pub enum Padding {
     Explicit(Vec<(usize, usize)>),
 }
 
+impl<const N: usize> From<[(usize, usize); N]> for Padding {
+    fn from(padding: [(usize, usize); N]) -> Self {
+        Padding::Explicit(padding.to_vec())
+    }
+}
+
+impl From<Vec<(usize, usize)>> for Padding {
+    fn from(padding: Vec<(usize, usize)>) -> Self {
+        Padding::Explicit(padding)
+    }
+}
+
 /// How windows slide over the spatial axes of an input.
 #[derive(Clone, Debug)]
 pub(super) struct Windows {

@@ -74,15 +74,25 @@ impl Tensor {
     ///
     /// # Panics
     ///
-    /// If `step` is 0.
+    /// If `step` is 0, or the numbers do not fit i32.
     #[track_caller]
     pub fn arange(start: i64, stop: i64, step: i64) -> Tensor {
         if step == 0 {
             raise(Error::invalid("arange", "the step must not be 0"));
         }
-        let span = if step > 0 { stop - start } else { start - stop };
-        let size = (span.max(0) as usize).div_ceil(step.unsigned_abs() as usize);
-        lax::iota(DType::I32, size, 0).or_raise() * step + start
+        // Wide enough that nothing overflows before it is checked.
+        let (first, end, by) = (start as i128, stop as i128, step as i128);
+        let span = if step > 0 { end - first } else { first - end };
+        let size = (span.max(0) as u128).div_ceil(by.unsigned_abs());
+        let last = first + by * (size as i128 - 1);
+        if size > 0 && [first, last].iter().any(|&number| i32::try_from(number).is_err()) {
+            let message = format!("numbers from {start} until {stop} in steps of {step} do not fit i32");
+            raise(Error::invalid("arange", format!("{message}; `linspace` counts in floats")));
+        }
+        if size == 0 {
+            return lax::iota(DType::I32, 0, 0).or_raise();
+        }
+        lax::iota(DType::I32, size as usize, 0).or_raise() * step + start
     }
 
     /// `0, 1, …, size - 1`, in i32.

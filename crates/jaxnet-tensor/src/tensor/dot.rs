@@ -25,7 +25,7 @@ impl Tensor {
     }
 }
 
-fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let fail = |why: &str| Err(Error::invalid("matmul", format!("{} and {}: {why}", x.aval(), y.aval())));
     if x.rank() == 0 || y.rank() == 0 {
         return fail("a scalar has no axis to contract; multiply with `*`");

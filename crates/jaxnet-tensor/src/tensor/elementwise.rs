@@ -53,7 +53,7 @@ macro_rules! numbers {
 numbers!(f32, f64, i32, i64, u8, u32, usize, bool);
 
 /// Brings operands to one dtype and one shape (scalars stay scalars).
-fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N]> {
+pub(super) fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N]> {
     // Operands that agree already, which is the common case, are left alone.
     let first = operands[0].aval();
     let agrees = |x: &Tensor| x.aval() == first || x.literal().is_some_and(|literal| literal.dtype == first.dtype);
@@ -113,11 +113,11 @@ fn compare(op: CompareOp, x: Tensor, y: Tensor) -> Result<Tensor> {
 }
 
 /// The operand as a floating-point tensor.
-fn float(x: &Tensor) -> Result<Tensor> {
+pub(super) fn float(x: &Tensor) -> Result<Tensor> {
     if x.dtype().is_float() { Ok(x.clone()) } else { lax::convert(x, x.dtype().to_float()) }
 }
 
-fn number(x: &Tensor) -> Result<Tensor> {
+pub(super) fn number(x: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::Bool { lax::convert(x, DType::I32) } else { Ok(x.clone()) }
 }
 
@@ -452,30 +452,6 @@ impl Tensor {
     pub fn clip(&self, min: impl Operand, max: impl Operand) -> Tensor {
         let operands = promote("clamp", [min.into_tensor(), self.clone(), max.into_tensor()]).or_raise();
         bind1(&Elementwise::Clamp.into(), &operands).or_raise()
-    }
-
-    /// The quotient rounded towards negative infinity, as numpy's `//`.
-    #[track_caller]
-    pub fn floor_divide(&self, other: impl Operand) -> Tensor {
-        let operands = promote("floor_divide", [self.clone(), other.into_tensor()]).or_raise();
-        let [x, y] = operands.map(|x| number(&x).or_raise());
-        let quotient = binary(BinaryOp::Div, x.clone(), y.clone()).or_raise();
-        if x.dtype().is_float() {
-            return quotient.floor();
-        }
-        let remainder = &x % &y;
-        let down = remainder.ne(0) & (remainder.sign().ne(y.sign()));
-        quotient - down.astype(x.dtype())
-    }
-
-    /// The remainder of [`floor_divide`](Self::floor_divide), with the sign of the divisor, as numpy's
-    /// `%`. (The operator `%` is Rust's and XLA's: with the sign of the dividend.)
-    #[track_caller]
-    pub fn modulo(&self, other: impl Operand) -> Tensor {
-        let y = other.into_tensor();
-        let remainder = self % &y;
-        let other_sign = remainder.ne(0) & remainder.lt(0).ne(y.lt(0));
-        other_sign.select(&remainder + &y, &remainder)
     }
 
     /// The angle of the point `(other, self)` in radians.

@@ -3,19 +3,26 @@
 //! One file a family, as in [`primitive`](crate::primitive); methods broadcast and promote, then call
 //! the strict functions of [`lax`](crate::lax).
 
+mod contract;
 mod convert;
 mod create;
 mod display;
 mod dot;
+mod einsum;
 mod elementwise;
 mod index;
+mod npy;
+mod numeric;
 mod reduce;
+mod search;
 mod shape;
 mod sort;
+mod statistics;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use contract::ContractAxes;
 pub use convert::NestedArray;
 pub use elementwise::Operand;
 pub use index::{At, Ellipsis, IndexArg, IntoIndex, NewAxis, Step, s};
