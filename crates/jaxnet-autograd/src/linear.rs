@@ -121,6 +121,24 @@ pub(crate) fn record<R>(
     inputs: &[Aval],
     f: impl FnOnce(&[Tensor]) -> Result<(R, Vec<(Aval, Option<Tensor>)>)>,
 ) -> Result<(R, Linear)> {
+    record_results(inputs, false, f)
+}
+
+/// As [`record`], of the linear part of a program: a result that does not depend on the linear values is
+/// the zero that a part of a program without tangents gives where other parts, such as other branches, give
+/// a tangent.
+pub(crate) fn record_part<R>(
+    inputs: &[Aval],
+    f: impl FnOnce(&[Tensor]) -> Result<(R, Vec<(Aval, Option<Tensor>)>)>,
+) -> Result<(R, Linear)> {
+    record_results(inputs, true, f)
+}
+
+fn record_results<R>(
+    inputs: &[Aval],
+    part: bool,
+    f: impl FnOnce(&[Tensor]) -> Result<(R, Vec<(Aval, Option<Tensor>)>)>,
+) -> Result<(R, Linear)> {
     let tape = Arc::new(Mutex::new(Tape { avals: inputs.to_vec(), equations: Vec::new() }));
     let guard = TraceRef::start(Linearize(tape.clone()));
     let trace = guard.trace();
@@ -132,6 +150,7 @@ pub(crate) fn record<R>(
             None => Ok(Output::Zero(aval)),
             Some(output) => match trace.payload::<Var>(&output) {
                 Some(Var(var)) => Ok(Output::Var(*var)),
+                None if part => Ok(Output::Zero(aval)),
                 None => Err(Error::Differentiation(format!(
                     "a derivative rule gave a tangent {} that does not depend on the tangents it got; it must be \
                      linear in them",

@@ -9,7 +9,7 @@ use jaxnet_tensor::{Aval, Error, Memo, Primitive, Program, Result, Tensor};
 
 use crate::batch::{batch_leaves, move_batch};
 use crate::forward::jvp_leaves;
-use crate::linear::record;
+use crate::linear::record_part;
 use crate::rules::control::{Source, split_control};
 
 const REMEMBERED: usize = 1024;
@@ -112,7 +112,7 @@ pub(crate) fn transpose_program(
         let mut mask = Vec::new();
         let transposed = stage_closed("a program", &inputs, |values| {
             let (known, cotangents) = values.split_at(known.len());
-            let ((), linear_map) = record(&linear_avals, |linear_values| {
+            let ((), linear_map) = record_part(&linear_avals, |linear_values| {
                 let mut linear_values = linear_values.iter().cloned();
                 let mut known = known.iter().cloned();
                 let operands: Vec<Tensor> = linear
