@@ -66,6 +66,17 @@ pub fn save<T: Tree>(tree: &T, path: impl AsRef<Path>) -> Result<()> {
 
 /// Loads what [`save`] saved, as a tree of this type.
 ///
+/// ```
+/// use jaxnet_nn::prelude::*;
+///
+/// let directory = tempfile::tempdir().unwrap();
+/// let path = directory.path().join("pair.safetensors");
+/// save(&(tensor![1, 2], tensor![0.5]), &path)?;
+/// let (a, b): (Tensor, Tensor) = load(&path)?;
+/// assert_eq!((a.to_vec::<i32>(), b.item::<f32>()), (vec![1, 2], 0.5));
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// When the file cannot be read, is not whole, was not made by [`save`], or holds another type of tree, in which

@@ -21,6 +21,11 @@ impl Tensor {
     }
 
     /// Ones, in f32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::ones([2, 2]).sum().item::<f32>(), 4.0);
+    /// ```
     #[track_caller]
     pub fn ones(shape: impl Into<Shape>) -> Tensor {
         Tensor::full(shape, 1.0, DType::F32)
@@ -38,12 +43,22 @@ impl Tensor {
     }
 
     /// Zeros of the shape and dtype of this tensor.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].zeros_like().to_vec::<i32>(), [0, 0]);
+    /// ```
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
         lax::full(&self.aval().strong(), 0).or_raise()
     }
 
     /// Ones of the shape and dtype of this tensor.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![3.0, 4.0].ones_like().to_vec::<f32>(), [1.0, 1.0]);
+    /// ```
     #[track_caller]
     pub fn ones_like(&self) -> Tensor {
         lax::full(&self.aval().strong(), 1).or_raise()
@@ -96,6 +111,11 @@ impl Tensor {
     }
 
     /// `0, 1, …, size - 1`, in i32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::range(3).to_vec::<i32>(), [0, 1, 2]);
+    /// ```
     #[track_caller]
     pub fn range(size: usize) -> Tensor {
         lax::iota(DType::I32, size, 0).or_raise()
@@ -129,6 +149,11 @@ impl Tensor {
     }
 
     /// Ones on the diagonal `k` above the main one (below it where negative), zeros elsewhere, in f32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::eye_rect(2, 3, 1).to_vec::<f32>(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    /// ```
     #[track_caller]
     pub fn eye_rect(rows: usize, columns: usize, k: i64) -> Tensor {
         let (row, column) = grid(rows, columns);
@@ -149,6 +174,11 @@ impl Tensor {
 
     /// The elements on and below the diagonal `k` above the main one of the last two axes, zeros
     /// elsewhere.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1, 2], [3, 4]].tril(0).to_vec::<i32>(), [1, 0, 3, 4]);
+    /// ```
     #[track_caller]
     pub fn tril(&self, k: i64) -> Tensor {
         let (row, column) = self.grid("tril");
@@ -157,6 +187,11 @@ impl Tensor {
 
     /// The elements on and above the diagonal `k` above the main one of the last two axes, zeros
     /// elsewhere.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1, 2], [3, 4]].triu(1).to_vec::<i32>(), [0, 2, 0, 0]);
+    /// ```
     #[track_caller]
     pub fn triu(&self, k: i64) -> Tensor {
         let (row, column) = self.grid("triu");

@@ -62,6 +62,11 @@ pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 
 impl Tensor {
     /// The tensor as it is, with derivative zero.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![2.0].stop_gradient().item::<f32>(), 2.0);
+    /// ```
     #[track_caller]
     pub fn stop_gradient(&self) -> Tensor {
         lax::stop_gradient(self).or_raise()

@@ -68,6 +68,11 @@ enum Repr {
 
 impl Tensor {
     /// Shape and dtype.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).aval().to_string(), "f32[2,3]");
+    /// ```
     pub fn aval(&self) -> &Aval {
         match &self.0 {
             Repr::Literal(literal) => literal.aval(),
@@ -77,21 +82,41 @@ impl Tensor {
     }
 
     /// The sizes of the axes.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).shape().dims(), [2, 3]);
+    /// ```
     pub fn shape(&self) -> &Shape {
         &self.aval().shape
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{DType, tensor};
+    /// assert_eq!(tensor![1, 2].dtype(), DType::I32);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.aval().dtype
     }
 
     /// The number of axes.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).rank(), 2);
+    /// ```
     pub fn rank(&self) -> usize {
         self.shape().rank()
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).size(), 6);
+    /// ```
     pub fn size(&self) -> usize {
         self.shape().size()
     }
@@ -115,6 +140,11 @@ impl Tensor {
     }
 
     /// Whether the dtype is weak, as that of Rust numbers is; see [`promote_types`](crate::promote_types).
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Tensor, tensor};
+    /// assert!(Tensor::from(1.0).is_weak() && !tensor![1.0].is_weak());
+    /// ```
     pub fn is_weak(&self) -> bool {
         self.aval().weak
     }
@@ -157,6 +187,14 @@ impl Tensor {
     }
 
     /// Waits until the elements have been computed, which engines do ahead of the host.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// let x = Tensor::ones([100, 100]);
+    /// let start = std::time::Instant::now();
+    /// let y = x.matmul(&x).block_until_ready();
+    /// println!("{:?}", start.elapsed());
+    /// ```
     ///
     /// # Panics
     ///

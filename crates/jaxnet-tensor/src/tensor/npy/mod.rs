@@ -114,6 +114,17 @@ impl Tensor {
 
     /// Writes the tensor in the format of `.npy` files: version 1.0, in C order.
     ///
+    /// ```
+    /// use jaxnet_tensor::{Tensor, tensor};
+    /// let mut file = Vec::new();
+    /// tensor![1, 2].write_npy(&mut file)?;
+    /// tensor![0.5].write_npy(&mut file)?;
+    /// let mut rest = &file[..];
+    /// assert_eq!(Tensor::read_npy(&mut rest)?.to_vec::<i32>(), [1, 2]);
+    /// assert_eq!(Tensor::read_npy(&mut rest)?.to_vec::<f32>(), [0.5]);
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When writing fails, the tensor is traced, or its device fails.
