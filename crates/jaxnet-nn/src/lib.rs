@@ -64,6 +64,9 @@
 //! [`docs::jax_users`] has a table of equivalents for users of JAX, flax and optax.
 #![deny(missing_docs)]
 
+/// This file, by which errors tell apart what was raised in this crate.
+const ROOT: &str = file!();
+
 mod combinators;
 pub mod docs;
 mod functions;

@@ -131,7 +131,10 @@ impl Params {
     /// If there is none; the message lists what there is.
     #[track_caller]
     pub fn at(&self, path: &str) -> Params {
-        self.get(path).unwrap_or_else(|| raise(self.missing(path)))
+        match self.get(path) {
+            Some(part) => part,
+            None => raise(self.missing(path)),
+        }
     }
 
     /// The part below a path, if there is one.

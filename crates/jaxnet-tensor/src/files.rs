@@ -37,6 +37,12 @@ pub fn replace(path: impl AsRef<Path>, write: impl FnOnce(&Path) -> Result<()>) 
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
+    if !directory.is_dir() {
+        return Err(Error::Io {
+            path: path.into(),
+            message: format!("there is no folder {}; create it first (`std::fs::create_dir_all`)", directory.display()),
+        });
+    }
     let temporary = temporary_file(&directory).map_err(|error| io(&error))?;
     let permissions =
         fs::metadata(&target).or_else(|_| temporary.as_file().metadata()).map_err(|error| io(&error))?.permissions();

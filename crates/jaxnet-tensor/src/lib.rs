@@ -79,6 +79,8 @@ pub mod tree;
 pub use aval::{Aval, Literal, Scalar};
 pub use device::Device;
 pub use dtype::{DType, Element, promote_types};
+#[doc(hidden)]
+pub use error::called_from;
 pub use error::{Error, OrRaise, Result, raise, try_catch};
 pub use jaxnet_derive::Tree;
 pub use key::Key;

@@ -554,7 +554,15 @@ impl Tensor {
         let attempt = || {
             let [x, y] = promote("select", [on_true.into_tensor(), on_false.into_tensor()])?;
             let fail = || {
-                Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()))
+                Error::invalid(
+                    "select",
+                    format!(
+                        "cannot broadcast {} with {} and {}; sizes must be equal or 1, counted from the last axis",
+                        self.aval(),
+                        x.aval(),
+                        y.aval()
+                    ),
+                )
             };
             let values = x.shape().broadcast(y.shape()).ok_or_else(fail)?;
             let shape = values.broadcast(self.shape()).ok_or_else(fail)?;

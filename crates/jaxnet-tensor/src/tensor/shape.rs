@@ -288,6 +288,12 @@ impl Tensor {
     pub fn stack(tensors: &[Tensor], axis: isize) -> Tensor {
         let tensors = same_dtype("stack", tensors).or_raise();
         let axis = normalize_axis("stack", axis, tensors[0].rank() + 1, tensors[0].shape()).or_raise();
+        if let Some(other) = tensors.iter().find(|x| x.shape() != tensors[0].shape()) {
+            raise(Error::invalid(
+                "stack",
+                format!("the tensors must have one shape, got {} and {}", tensors[0].aval(), other.aval()),
+            ));
+        }
         let rows: Vec<Tensor> = tensors.iter().map(|x| x.expand_dims(axis as isize)).collect();
         lax::concatenate(&rows, axis).or_raise()
     }
@@ -327,7 +333,17 @@ impl Tensor {
     #[track_caller]
     pub fn split_at(&self, indices: &[usize], axis: isize) -> Vec<Tensor> {
         let axis = self.axis("split_at", axis).or_raise();
-        let ends = indices.iter().copied().chain([self.shape()[axis]]);
+        let size = self.shape()[axis];
+        if !indices.is_sorted() || indices.last().is_some_and(|&last| last > size) {
+            raise(Error::invalid(
+                "split_at",
+                format!(
+                    "the indices {indices:?} must ascend, up to {size}, the size of axis {axis} of {}",
+                    self.aval()
+                ),
+            ));
+        }
+        let ends = indices.iter().copied().chain([size]);
         let starts = [0].into_iter().chain(indices.iter().copied());
         starts.zip(ends).map(|(start, end)| lax::slice_axis(self, axis, start, end, 1).or_raise()).collect()
     }
@@ -403,7 +419,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn diag(&self) -> Tensor {
-        let size = self.dim(-1);
+        let Some(&size) = self.shape().last() else {
+            raise(Error::invalid("diag", "needs at least one axis, got a scalar"))
+        };
         let on_diagonal = Tensor::eye(size).astype(crate::DType::Bool);
         on_diagonal.select(self.expand_dims(-1), self.zeros_like().expand_dims(-1))
     }
