@@ -30,8 +30,10 @@ fn panics<T>(f: impl FnOnce() -> T) -> (String, String) {
         }));
     });
     PLACE.set(Some(String::new()));
-    let payload = panic::catch_unwind(AssertUnwindSafe(f)).err().expect("a panic");
-    (*payload.downcast::<String>().expect("a message"), PLACE.take().unwrap_or_default())
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let place = PLACE.take().unwrap_or_default();
+    let Err(payload) = result else { return ("nothing".into(), "no panic".into()) };
+    (*payload.downcast::<String>().expect("a message"), place)
 }
 
 /// Checks that each expression panics with a message that has the text, and that the panic or the message
@@ -227,7 +229,7 @@ fn layers_losses_and_optimizers() {
         Conv::new(2, [3, 3]).groups(3).init_params(key(), &image) => "3 groups must divide the 1 input channels";
         Conv::new(2, [3, 3]).padding([(1, 1)]).init_params(key(), &image) => "must have one pair for each spatial axis";
         MaxPool::new([3, 3, 3]).apply(&Params::empty(), &x) => "MaxPool: windows [3, 3, 3] need";
-        sequential![Conv::new(2, [3]), MaxPool::new([3, 3])].init_params(key(), &image) => "MaxPool";
+        sequential![Dense::new(2), MaxPool::new([3, 3])].init_params(key(), &x) => "MaxPool: windows [3, 3] need";
         Dropout::new(1.5) => "Dropout: the rate of elements to drop must be in 0..=1, got 1.5";
         BatchNorm::new().momentum(2.0) => "BatchNorm: the momentum must be in 0..=1, got 2";
         Rnn::new(GruCell::new(3)).init_params(key(), &x) => "Rnn: needs inputs of shape (batch, sequence, channels)";
