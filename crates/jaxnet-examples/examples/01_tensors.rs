@@ -4,6 +4,7 @@
 
 use jaxnet_tensor::{DType, Error, Key, NewAxis, Step, Tensor, tensor, try_catch};
 
+/// Runs the example; a test does, too.
 pub fn main() -> Result<(), Error> {
     // A tensor is an immutable array of numbers. Its dtype and shape are known at run time; as in JAX,
     // floating-point constants are f32 and integers i32.

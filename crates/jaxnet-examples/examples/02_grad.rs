@@ -5,6 +5,7 @@
 use jaxnet_autograd::{check_grads, cond, grad, hessian, jit, scan, value_and_grad, vmap};
 use jaxnet_tensor::{Error, Tensor, tensor};
 
+/// Runs the example; a test does, too.
 pub fn main() -> Result<(), Error> {
     // `grad` takes a function and gives another one, of the same arguments: its gradient.
     let f = |x: Tensor| (x.sin() * &x).sum();
@@ -44,7 +45,7 @@ pub fn main() -> Result<(), Error> {
     };
     assert_eq!(jit(power).call(Tensor::from(2.0)).item::<f32>(), 32.0);
     assert_eq!(jit(grad(power)).call(Tensor::from(2.0)).item::<f32>(), 80.0);
-    let leaky = |x: Tensor| cond(&x.gt(0.0), |x: Tensor| x, |x: Tensor| x * 0.1, x.clone());
+    let leaky = |x: Tensor| cond(x.gt(0.0), |x: Tensor| x, |x: Tensor| x * 0.1, x.clone());
     assert_eq!(jit(grad(leaky)).call(Tensor::from(-3.0)).item::<f32>(), 0.1);
 
     // Derivatives of one's own code can be checked against differences, in f64.

@@ -13,6 +13,7 @@ fn scaled_dense(out_dim: usize) -> Parametrized<Tensor, Tensor> {
     })
 }
 
+/// Runs the example; a test does, too.
 pub fn main() -> Result<()> {
     // Layers, functions and modules of one's own, one after the other. A net holds no numbers.
     let net = sequential![Dense::new(8), relu, scaled_dense(3), log_softmax];

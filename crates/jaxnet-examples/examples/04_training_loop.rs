@@ -13,6 +13,7 @@ fn ring(key: Key, count: usize) -> (Tensor, Tensor) {
     (points, radius.gt(0.5) & radius.lt(1.2))
 }
 
+/// Runs the example; a test does, too.
 pub fn main() -> Result<()> {
     let [data_key, test_key, init_key, shuffle_key] = Key::new(0).split_array();
     let (train, test) = (ring(data_key, 1024), ring(test_key, 256));

@@ -1,6 +1,6 @@
 //! Products that sum over axes, by numpy's names.
 
-use super::dot::matmul;
+use super::dot::{matmul, operands, result};
 use super::{Operand, Tensor};
 use crate::dtype::promote_types;
 use crate::error::{Error, OrRaise, Result};
@@ -193,12 +193,10 @@ fn pairs(op: &str, x: &Tensor, y: &Tensor, x_axis: usize, y_axis: usize) -> Resu
     ))
 }
 
-/// Booleans are counted, as in sums.
 fn contract(op: &str, x: &Tensor, y: &Tensor, x_axes: &[usize], y_axes: &[usize]) -> Result<Tensor> {
     let (dtype, _) = promote_types((x.dtype(), x.is_weak()), (y.dtype(), y.is_weak()));
-    let dtype = if dtype == crate::DType::Bool { crate::DType::I32 } else { dtype };
-    let (x, y) = (lax::convert(x, dtype)?, lax::convert(y, dtype)?);
-    named(op, lax::dot_general(&x, &y, (x_axes, y_axes), (&[], &[])))
+    let [x, y] = operands(dtype, x, y)?;
+    named(op, result(dtype, lax::dot_general(&x, &y, (x_axes, y_axes), (&[], &[]))))
 }
 
 /// An error as that of the operation that was called.
@@ -257,7 +255,13 @@ mod tests {
         assert_eq!(Tensor::zeros([0]).outer(tensor![1, 2]).shape().dims(), [0, 2]);
         assert_eq!(Tensor::zeros([2, 0]).tensordot(Tensor::zeros([0, 3]), 1).to_vec::<f32>(), [0.0; 6]);
         assert_eq!(tensor![1, 2].vdot(tensor![0.5, 0.5]).item::<f32>(), 1.5);
-        assert_eq!(tensor![true, true].inner(tensor![true, true]).item::<i32>(), 2);
+        let (a, b) = (tensor![[true, false], [true, true]], tensor![[false, true], [true, false]]);
+        for product in [a.matmul(&b), a.dot(&b), a.tensordot(&b, 1), Tensor::einsum("ij,jk", &[&a, &b])] {
+            assert_eq!(product.to_vec::<bool>(), [false, true, true, true]);
+        }
+        let batches = a.broadcast_to([2, 2, 2]).matmul(&b);
+        assert_eq!(batches.i(1).to_vec::<bool>(), [false, true, true, true]);
+        assert!(a.vdot(&a).item::<bool>() && !a.i(0).inner(b.i(0)).item::<bool>());
         assert_eq!(Tensor::range(12).reshape([2, 2, 3]).trace(1).to_vec::<i32>(), [1 + 5, 7 + 11]);
         assert_eq!(Tensor::zeros([2, 3]).trace(5).item::<f32>(), 0.0);
         assert_eq!(Tensor::zeros([0, 0]).trace(0).item::<f32>(), 0.0);

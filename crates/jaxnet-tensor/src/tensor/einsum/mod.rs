@@ -113,7 +113,7 @@ impl Sizes {
 fn contract(spec: &Spec, sizes: &Sizes, operands: &[&Tensor]) -> Result<Tensor> {
     let promoted = operands.iter().map(|x| (x.dtype(), x.is_weak())).reduce(promote_types);
     let dtype = promoted.expect("at least one operand").0;
-    // Booleans are counted in floats, which no sum brings back to 0.
+    // As in `dot::operands`.
     let working = if dtype == DType::Bool { DType::F32 } else { dtype };
     let mut terms = Vec::with_capacity(operands.len());
     for (labels, x) in spec.inputs.iter().zip(operands) {
