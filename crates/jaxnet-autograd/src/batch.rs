@@ -245,7 +245,11 @@ fn try_vmap<A: Tree, B: Tree>(
         if !(0..value.rank() as isize).contains(&index) {
             return Err(Error::invalid(
                 "vmap",
-                format!("`{path}` is {}, which has no axis {axis} to map over; share it with `None`", value.aval()),
+                format!(
+                    "{} is {}, which has no axis {axis} to map over; share it with `None`",
+                    if path.is_empty() { "the argument".to_string() } else { format!("`{path}`") },
+                    value.aval()
+                ),
             ));
         }
         let here = value.shape()[index as usize];

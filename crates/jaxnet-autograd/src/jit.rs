@@ -80,6 +80,15 @@ where
 
     /// Calls the function.
     ///
+    /// ```
+    /// use jaxnet_autograd::jit;
+    /// use jaxnet_tensor::{Tensor, tensor};
+    ///
+    /// let f = jit(|x: Tensor| x + tensor![1.0, 2.0]);
+    /// assert!(f.try_call(tensor![1.0, 2.0]).is_ok());
+    /// assert!(f.try_call(tensor![1.0, 2.0, 3.0]).is_err());
+    /// ```
+    ///
     /// # Errors
     ///
     /// When an operation is wrong while tracing, or the device fails. (Under `panic = "abort"` mistakes
@@ -90,6 +99,17 @@ where
 
     /// Calls the function with an argument whose memory must be used again.
     ///
+    /// ```
+    /// use jaxnet_autograd::jit;
+    /// use jaxnet_tensor::{Tensor, tensor};
+    ///
+    /// let f = jit(|x: Tensor| x + 1.0);
+    /// let x = tensor![1.0, 2.0];
+    /// assert!(f.call_strict(x.clone()).is_err()); // `x` is still held
+    /// assert_eq!(f.call_strict(x)?.to_vec::<f32>(), [2.0, 3.0]);
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Also when somebody else still holds a leaf of the argument, which is named.
@@ -98,6 +118,17 @@ where
     }
 
     /// The traced program for such an argument. It takes captured tensors first.
+    ///
+    /// ```
+    /// use jaxnet_autograd::jit;
+    /// use jaxnet_tensor::{Tensor, tensor};
+    ///
+    /// let f = jit(|x: Tensor| (x * 2.0).sin());
+    /// assert_eq!(
+    ///     f.program(&tensor![1.0, 2.0]).to_string(),
+    ///     "{ a:f32[2] ->\n  b:f32[2] = mul a 2.0:f32\n  c:f32[2] = sin b\n  (c) }"
+    /// );
+    /// ```
     #[track_caller]
     pub fn program(&self, argument: &A) -> Program {
         let (leaves, structure) = tree::flatten(argument);
@@ -105,6 +136,17 @@ where
     }
 
     /// How often the function has been traced.
+    ///
+    /// ```
+    /// use jaxnet_autograd::jit;
+    /// use jaxnet_tensor::Tensor;
+    ///
+    /// let f = jit(|x: Tensor| x.sum());
+    /// for size in [2, 2, 3] {
+    ///     f.call(Tensor::ones([size]));
+    /// }
+    /// assert_eq!(f.trace_count(), 2);
+    /// ```
     pub fn trace_count(&self) -> usize {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).map.len()
     }

@@ -33,6 +33,15 @@ pub fn scan<C: Tree, X: Tree, Y: Tree>(f: impl Fn(C, X) -> (C, Y), init: C, xs: 
 }
 
 /// As [`scan`], from the last index to the first; the `y`s are stacked in the order of the `xs`.
+///
+/// ```
+/// use jaxnet_autograd::scan_reverse;
+/// use jaxnet_tensor::{Tensor, tensor};
+///
+/// let rest = |sum: Tensor, x: Tensor| (&sum + &x, sum);
+/// let (total, after) = scan_reverse(rest, Tensor::from(0), tensor![1, 2, 3]);
+/// assert_eq!((total.item::<i32>(), after.to_vec::<i32>()), (6, vec![5, 3, 0]));
+/// ```
 #[track_caller]
 pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(f: impl Fn(C, X) -> (C, Y), init: C, xs: X) -> (C, Y) {
     try_scan("scan_reverse", f, init, xs, None, true).or_raise()
@@ -55,6 +64,14 @@ pub fn scan_n<C: Tree, Y: Tree>(f: impl Fn(C) -> (C, Y), init: C, length: usize)
 /// Applies `f` to each index along the leading axis of the leaves of `xs`, one after the other, and
 /// stacks the results. ([`vmap`](crate::vmap) does so all at once, which is faster and takes more
 /// memory.)
+///
+/// ```
+/// use jaxnet_autograd::map;
+/// use jaxnet_tensor::{Tensor, tensor};
+///
+/// let sums = map(|row: Tensor| row.sum(), tensor![[1, 2], [3, 4]]);
+/// assert_eq!(sums.to_vec::<i32>(), [3, 7]);
+/// ```
 #[track_caller]
 pub fn map<X: Tree, Y: Tree>(f: impl Fn(X) -> Y, xs: X) -> Y {
     try_scan("map", |(), x| ((), f(x)), (), xs, None, false).or_raise().1

@@ -143,6 +143,15 @@ pub fn value_and_grad<A: Tree, F: Function<A, Output = Tensor>>(f: F) -> impl Fn
 
 /// As [`grad`], for a function that also returns something that is not differentiated, such as metrics
 /// or new state.
+///
+/// ```
+/// use jaxnet_autograd::grad_aux;
+/// use jaxnet_tensor::{Tensor, tensor};
+///
+/// let loss = |x: Tensor| (x.square().sum(), x.max());
+/// let (gradient, largest) = grad_aux(loss)(tensor![1.0, 3.0]);
+/// assert_eq!((gradient.to_vec::<f32>(), largest.item::<f32>()), (vec![2.0, 6.0], 3.0));
+/// ```
 #[track_caller]
 pub fn grad_aux<A: Tree, X: Tree, F: Function<A, Output = (Tensor, X)>>(f: F) -> impl Fn(A) -> (A, X) {
     let made = Made::by("grad_aux");

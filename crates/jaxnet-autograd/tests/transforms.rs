@@ -347,3 +347,22 @@ fn keys_in_batches_and_loops() {
     assert_eq!(each_key.to_vec::<f32>(), single);
     assert_eq!(one_key.to_vec::<f32>(), [Key::new(6).normal([]).item::<f32>(); 4]);
 }
+
+#[test]
+fn branches_may_differ_in_what_depends_on_the_operand() {
+    // One branch gives a constant, or no function of a part of the operand: its derivative is zero.
+    let f = |x: Tensor| cond(x.gt(0.0), |x: Tensor| x.log(), |_: Tensor| Tensor::scalar(0_f32), x);
+    for (x, slope) in [(-1.0, 0.0), (2.0, 0.5)] {
+        let x = Tensor::scalar(x as f32);
+        assert_eq!(grad(f)(x.clone()).item::<f32>(), slope);
+        assert_eq!(jit(grad(f)).call(x.clone()).item::<f32>(), slope);
+        assert_eq!(jvp(f, x.clone(), Tensor::scalar(1_f32)).1.item::<f32>(), slope);
+        assert_eq!(grad(|x: Tensor| grad(f)(x))(x).item::<f32>(), -slope * slope);
+    }
+    let slopes = vmap(grad(f))(tensor![-1.0, 2.0]);
+    assert_eq!(slopes.to_vec::<f32>(), [0.0, 0.5]);
+    let pick =
+        |(x, y): (Tensor, Tensor)| cond(x.gt(y.clone()), |p: (Tensor, Tensor)| p.0, |p: (Tensor, Tensor)| p.1, (x, y));
+    let (by_x, by_y) = grad(pick)((Tensor::from(1.0), Tensor::from(2.0)));
+    assert_eq!((by_x.item::<f32>(), by_y.item::<f32>()), (0.0, 1.0));
+}

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use jaxnet_tensor::{Element, Error, Result, Tensor};
+use jaxnet_tensor::{Element, Error, Result, Shape, Tensor};
 
 /// More than any such data set has; a file that says it holds more is damaged or made to do damage.
 const MAX_BYTES: usize = 1 << 30;
@@ -68,7 +68,7 @@ fn read(mut from: impl Read) -> Result<Tensor, Problem> {
         exactly(&mut from, &mut size)?;
         dims.push(u32::from_be_bytes(size) as usize);
     }
-    let bytes = dims.iter().try_fold(width, |bytes: usize, &size| bytes.checked_mul(size));
+    let bytes = Shape::from(&dims).checked_size().and_then(|size| size.checked_mul(width));
     let Some(bytes) = bytes.filter(|&bytes| bytes <= MAX_BYTES) else {
         return format(format!("says that it holds {dims:?} elements, more than a gigabyte"));
     };

@@ -18,3 +18,17 @@ pub fn progress(steps: usize, title: impl Into<Cow<'static, str>>) -> ProgressBa
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}").expect("a valid template");
     ProgressBar::new(steps as u64).with_style(style.progress_chars("=> ")).with_message(title)
 }
+
+/// Code of pages that no published crate can compile and run by itself: this package has all crates, and
+/// is not published, so that it may refer to files outside of it.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../jaxnet-derive/README.md")]
+    struct Derive;
+
+    #[doc = include_str!("../../jaxnet-nn/docs/jax_users.md")]
+    struct JaxUsers;
+}

@@ -10,6 +10,8 @@ use jaxnet_examples::metrics::Metrics;
 use jaxnet_examples::plot::{self, Curve};
 use jaxnet_examples::{device, idx};
 use jaxnet_tensor::{DType, Error, Key, Tensor};
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 fn mnist() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist-10k")
@@ -184,4 +186,37 @@ fn missing_engines_say_how_to_build_them() {
     assert!(device::by_name("abacus").unwrap_err().to_string().contains("cpu, xla and torch"));
     let message = device::by_name("xla").map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("--features xla"), "{message}");
+}
+
+proptest! {
+    #[test]
+    fn mutated_idx_files_never_panic(
+        kind in prop::sample::select(vec![0x08, 0x0B, 0x0C, 0x0D, 0x0E]),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..5),
+        length in any::<Index>(),
+        (cut, zipped) in any::<(bool, bool)>(),
+    ) {
+        let mut bytes = file(kind, &[2, 3], &[7; 48]);
+        let change = |bytes: &mut Vec<u8>| {
+            for (place, byte) in &changes {
+                let place = place.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            if cut {
+                bytes.truncate(length.index(bytes.len()));
+            }
+        };
+        if zipped {
+            bytes = zip(&bytes);
+        }
+        change(&mut bytes);
+        let _ = load(&bytes);
+    }
+
+    #[test]
+    fn any_idx_header_never_panics(kind in 0x08..0x10_u8, dims in prop::collection::vec(any::<u32>(), 0..9)) {
+        let _ = load(&file(kind, &dims, &[0; 16]));
+        let with_zero: Vec<u32> = dims.into_iter().chain([0]).collect();
+        let _ = load(&file(kind, &with_zero, &[]));
+    }
 }

@@ -55,6 +55,13 @@ impl Initializer for Init {
 }
 
 /// Zeros.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let layer = Dense::new(2).with_bias_init(zeros());
+/// let params = layer.init_params(Key::new(0), &Tensor::ones([1, 3]));
+/// assert_eq!(params["bias"].to_vec::<f32>(), [0.0, 0.0]);
+/// ```
 pub fn zeros() -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync + 'static {
     |_: Key, shape: &Shape| Tensor::zeros(shape)
 }
@@ -65,12 +72,25 @@ pub fn ones() -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync + 'static 
 }
 
 /// The same value everywhere.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let layer = Dense::new(2).with_bias_init(constant(0.1));
+/// let params = layer.init_params(Key::new(0), &Tensor::ones([1, 3]));
+/// assert_eq!(params["bias"].to_vec::<f32>(), [0.1, 0.1]);
+/// ```
 pub fn constant(value: impl Into<Scalar>) -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync + 'static {
     let value = value.into();
     move |_: Key, shape: &Shape| Tensor::full(shape, value, DType::F32)
 }
 
 /// Normally distributed with this standard deviation.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let x = normal(0.01)(Key::new(0), &Shape::from([1000]));
+/// assert!((x.std().item::<f32>() - 0.01).abs() < 1e-3);
+/// ```
 pub fn normal(std: f64) -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync + 'static {
     move |key: Key, shape: &Shape| key.normal(shape) * std
 }
@@ -162,6 +182,12 @@ pub fn variance_scaling(
 /// Glorot and Bengio 2010, also called Xavier: variance `2 / (fan_in + fan_out)`, normally distributed, cut
 /// off at two standard deviations.
 ///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let kernel = glorot_normal()(Key::new(0), &Shape::from([100, 300]));
+/// assert!((kernel.var().item::<f32>() - 2.0 / 400.0).abs() < 5e-4);
+/// ```
+///
 /// # Panics
 ///
 /// As [`variance_scaling`].
@@ -182,6 +208,12 @@ pub fn glorot_uniform() -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync 
 
 /// He et al. 2015, also called Kaiming: variance `2 / fan_in`, normally distributed, cut off at two standard
 /// deviations.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let kernel = he_normal()(Key::new(0), &Shape::from([200, 100]));
+/// assert!((kernel.var().item::<f32>() - 2.0 / 200.0).abs() < 1e-3);
+/// ```
 ///
 /// # Panics
 ///
@@ -224,6 +256,12 @@ pub fn lecun_uniform() -> impl Fn(Key, &Shape) -> Tensor + Clone + Send + Sync +
 ///
 /// As that of JAX, it is the orthogonal factor of a normally distributed matrix, with the signs that make the
 /// diagonal of the other factor positive.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let kernel = orthogonal(1.0)(Key::new(0), &Shape::from([3, 3]));
+/// assert!(kernel.matmul(kernel.t()).allclose(Tensor::eye(3), 1e-4, 1e-5));
+/// ```
 ///
 /// # Panics
 ///

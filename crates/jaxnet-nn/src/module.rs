@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jaxnet_autograd::eval_shape;
-use jaxnet_tensor::{Error, Key, OrRaise, Result, Tensor, Tree, tree, try_catch};
+use jaxnet_tensor::{Error, Key, OrRaise, Result, Tensor, Tree, called_from, tree, try_catch};
 
 use crate::params::{Node, Params, Vars};
 use crate::scope::{Given, Mode, ModuleId, Scope, needs_call, run};
@@ -248,16 +248,15 @@ fn parts<X: Tree, M: Module<X>>(module: &M, params: &Params, x: &X) -> Result<Ha
 }
 
 /// Runs `f` on something of the shapes of `x`, computing nothing.
+#[track_caller]
 pub(crate) fn abstractly<X: Tree>(x: &X, f: impl FnOnce(X)) {
     let f = std::cell::Cell::new(Some(f));
-    eval_shape(
-        |x: X| {
-            if let Some(f) = f.take() {
-                f(x);
-            }
-        },
-        x,
-    );
+    let once = |x: X| {
+        if let Some(f) = f.take() {
+            f(x);
+        }
+    };
+    called_from(crate::ROOT, || eval_shape(once, x));
 }
 
 fn collect<X: Tree + 'static>(reuse: &[Reuse], x: &X) -> Result<HashMap<ModuleId, Node>> {

@@ -89,16 +89,37 @@ impl Params {
     }
 
     /// The paths of the tensors, in order of first use.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// assert_eq!(params.paths(), ["kernel", "bias"]);
+    /// ```
     pub fn paths(&self) -> Vec<String> {
         tree::paths(self)
     }
 
     /// The tensors with their paths, in order of first use.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// for (path, leaf) in params.iter() {
+    ///     println!("{path}: {}", leaf.aval());
+    /// }
+    /// # assert_eq!(params.iter().count(), 2);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (String, Tensor)> {
         self.paths().into_iter().zip(self.leaves())
     }
 
     /// The number of elements of all tensors.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// assert_eq!(params.size(), 3 * 2 + 2);
+    /// ```
     pub fn size(&self) -> usize {
         self.leaves().iter().map(Tensor::size).sum()
     }
@@ -110,7 +131,10 @@ impl Params {
     /// If there is none; the message lists what there is.
     #[track_caller]
     pub fn at(&self, path: &str) -> Params {
-        self.get(path).unwrap_or_else(|| raise(self.missing(path)))
+        match self.get(path) {
+            Some(part) => part,
+            None => raise(self.missing(path)),
+        }
     }
 
     /// The part below a path, if there is one.
@@ -119,6 +143,13 @@ impl Params {
     }
 
     /// The tree with another tensor at a path.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// let params = params.with("bias", &tensor![1.0, 2.0]);
+    /// assert_eq!(params["bias"].to_vec::<f32>(), [1.0, 2.0]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -132,6 +163,13 @@ impl Params {
     }
 
     /// A tree of the same structure, of the tensors that `f` makes from the paths and tensors of this one.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// let halved = params.map(|path, leaf| if path == "kernel" { leaf * 0.5 } else { leaf.clone() });
+    /// assert!(halved["kernel"].array_equal(&params["kernel"] * 0.5));
+    /// ```
     #[track_caller]
     pub fn map(&self, f: impl FnMut(&str, &Tensor) -> Tensor) -> Params {
         self.map_leaves(f)
@@ -159,6 +197,13 @@ impl Params {
     }
 
     /// A tree of the same structure of boolean scalars, which say of each path whether it was picked.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// let kernels = params.mask(|path| path.ends_with("kernel"));
+    /// assert!(kernels["kernel"].item::<bool>() && !kernels["bias"].item::<bool>());
+    /// ```
     #[track_caller]
     pub fn mask(&self, picked: impl Fn(&str) -> bool) -> Params {
         self.map(|path, _| Tensor::scalar(picked(path)))

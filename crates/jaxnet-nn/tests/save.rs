@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use jaxnet_nn::prelude::*;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -213,6 +215,11 @@ fn replaced_files_keep_permissions_and_links() {
 }
 
 fn small() -> Vec<u8> {
+    static SMALL: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    SMALL.get_or_init(make_small).clone()
+}
+
+fn make_small() -> Vec<u8> {
     let directory = directory();
     let path = directory.path().join("small");
     let tree = (Dense::new(2).init_params(Key::new(0), &Tensor::zeros([1, 2])), Key::new(1), tensor![true, false]);
@@ -239,27 +246,26 @@ fn every_truncation_is_an_error() {
     assert_eq!(params.paths(), ["kernel", "bias"]);
 }
 
-#[test]
-fn flipped_bytes_never_panic() {
-    let directory = directory();
-    let path = directory.path().join("flipped");
-    let whole = small();
-    let template: Small =
-        (Dense::new(2).init_params(Key::new(0), &Tensor::zeros([1, 2])), Key::new(1), tensor![true, true]);
-    // A plain generator, so that failures repeat.
-    let mut random = 1_u64;
-    let mut next = || {
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (random >> 33) as usize
-    };
-    for round in 0..1000 {
-        let mut bytes = whole.clone();
-        for _ in 0..1 + next() % 3 {
-            let at = next() % bytes.len();
-            bytes[at] =
-                if round % 2 == 0 { bytes[at] ^ (1 << (next() % 8)) } else { b"0123456789[]{}\",:"[next() % 17] };
+proptest! {
+    #[test]
+    fn mutated_files_never_panic(
+        flips in prop::collection::vec((any::<Index>(), 0..8_u8), 0..3),
+        letters in prop::collection::vec((any::<Index>(), prop::sample::select(b"0123456789[]{}\",:".to_vec())), 0..3),
+    ) {
+        let path = directory();
+        let path = path.path().join("mutated");
+        let mut bytes = small();
+        for (place, bit) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+        }
+        for (place, letter) in letters {
+            let place = place.index(bytes.len());
+            bytes[place] = letter;
         }
         fs::write(&path, &bytes).unwrap();
+        let template: Small =
+            (Dense::new(2).init_params(Key::new(0), &Tensor::zeros([1, 2])), Key::new(1), tensor![true, true]);
         let _ = load::<Small>(&path);
         let _ = load_like(&path, &template);
     }

@@ -1,6 +1,6 @@
 //! Norms of gradients.
 
-use jaxnet_tensor::{DType, OrRaise, Tensor, Tree, tree};
+use jaxnet_tensor::{DType, Error, OrRaise, Tensor, Tree, raise, tree};
 
 /// The root of the sum of the squares of all elements of all leaves; 0 for a tree without leaves. In
 /// f64 if a leaf is, else in f32.
@@ -34,8 +34,21 @@ pub fn global_norm<T: Tree>(tree: &T) -> Tensor {
 /// let state = opt.update_from_gradients(clip_by_global_norm(gradients, 2.5), state);
 /// assert!(opt.params(&state).allclose(tensor![1.5, 2.0], 1e-6, 0.0));
 /// ```
+///
+/// # Panics
+///
+/// If `max_norm` is negative or NaN, or a leaf is not of floating-point numbers.
 #[track_caller]
 pub fn clip_by_global_norm<T: Tree>(tree: T, max_norm: f64) -> T {
+    let op = "clip_by_global_norm";
+    if max_norm.is_nan() || max_norm < 0.0 {
+        raise(Error::invalid(op, format!("the greatest norm must be at least 0, got {max_norm}")));
+    }
+    if let Some((path, leaf)) = tree::paths(&tree).iter().zip(tree.leaves()).find(|(_, leaf)| !leaf.dtype().is_float())
+    {
+        let here = if path.is_empty() { String::new() } else { format!("`{path}` is ") };
+        raise(Error::invalid(op, format!("gradients are of floating-point numbers, but {here}{}", leaf.aval())));
+    }
     let norm = global_norm(&tree);
     let fits = norm.le(max_norm);
     // Where it fits the divisor is not used, but must not be 0.

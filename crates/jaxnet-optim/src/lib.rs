@@ -8,9 +8,31 @@
 //! The learning rate is a number, or a [`Schedule`] that is evaluated at the (traced) step.
 //!
 //! An optimizer of one's own implements [`UpdateRule`], and becomes an [`Optimizer`] by that.
+//!
+//! ```
+//! use jaxnet_autograd::jit;
+//! use jaxnet_optim::{Adam, OptState, Optimizer, cosine_decay, warmup};
+//! use jaxnet_tensor::{Tensor, tensor};
+//!
+//! // Any tree of tensors: here a pair.
+//! type Point = (Tensor, Tensor);
+//! let loss = |(x, y): Point| (x - 3.0).square() + (y + 1.0).square();
+//!
+//! let opt = Adam::new(warmup(10, cosine_decay(0.2, 300, 0.0)));
+//! let step = jit(|state: OptState<Point>| opt.update_and_get_loss(state, loss));
+//! let mut state = opt.init((Tensor::from(0.0), Tensor::from(0.0)));
+//! for _ in 0..300 {
+//!     let (next, _loss) = step.call(state); // moved in: its memory is used again
+//!     state = next;
+//! }
+//! let (x, y) = opt.params(&state);
+//! assert!(x.isclose_within(3.0, 0.0, 0.05).item::<bool>() && y.isclose_within(-1.0, 0.0, 0.05).item::<bool>());
+//! assert_eq!(opt.step(&state).item::<i32>(), 300);
+//! ```
+//!
+//! Gradients that are computed otherwise go in by
+//! [`update_from_gradients`](Optimizer::update_from_gradients), perhaps after [`clip_by_global_norm`].
 #![deny(missing_docs)]
-#![doc = "\n# Example\n"]
-#![doc = include_str!("../README.md")]
 
 mod adam;
 mod clip;
@@ -32,3 +54,8 @@ pub use schedule::{
 };
 pub use sgd::{Momentum, Sgd};
 pub use state::OptState;
+
+/// The README's code, compiled and run with the documented examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -130,6 +130,12 @@ pub fn constant(rate: f64) -> Schedule {
 ///
 /// See [`Schedule::staircase`] for whole powers only.
 ///
+/// ```
+/// use jaxnet_optim::exponential_decay;
+/// let rate = exponential_decay(0.1, 100, 0.5);
+/// assert!((rate.at(200).item::<f32>() - 0.025).abs() < 1e-6);
+/// ```
+///
 /// # Panics
 ///
 /// If `decay_steps` is 0.

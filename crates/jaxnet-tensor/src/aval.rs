@@ -65,7 +65,7 @@ impl Aval {
 
     /// The number of bytes that the elements take.
     pub fn bytes(&self) -> usize {
-        self.size() * self.dtype.size()
+        self.size().saturating_mul(self.dtype.size())
     }
 
     /// Whether shape and dtype agree, whatever the weakness.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use half::{bf16, f16};
+#[doc(no_inline)]
+pub use half::{bf16, f16};
 
 /// The type of a tensor's elements.
 ///
@@ -281,11 +282,11 @@ macro_rules! with_dtype {
                 $body
             }
             $crate::DType::BF16 => {
-                type $T = half::bf16;
+                type $T = $crate::dtype::bf16;
                 $body
             }
             $crate::DType::F16 => {
-                type $T = half::f16;
+                type $T = $crate::dtype::f16;
                 $body
             }
             $crate::DType::F32 => {

@@ -106,6 +106,8 @@ impl Error {
 thread_local! {
     /// How many `try_catch` are on this thread's stack, and the error that the innermost is to return.
     static CATCHING: Cell<usize> = const { Cell::new(0) };
+    /// Where the code that [`called_from`] runs was called, and the folder of its files.
+    static CALLED: Cell<Option<(&'static str, &'static panic::Location<'static>)>> = const { Cell::new(None) };
 }
 
 /// Panics with the error's message at the caller's line; inside [`try_catch`], unwinds to it instead.
@@ -116,7 +118,32 @@ pub fn raise(error: Error) -> ! {
         // Unwinds without calling the panic hook: the error is about to be a value again.
         panic::resume_unwind(Box::new(error))
     }
-    panic!("{error}")
+    match CALLED.get() {
+        Some((folder, place)) if panic::Location::caller().file().starts_with(folder) => {
+            panic!("{error}\n  in the call at {place}")
+        }
+        _ => panic!("{error}"),
+    }
+}
+
+/// Runs code of a crate that calls what users gave it through closures and trait objects, through which
+/// the caller's line does not come: an error raised in a file of the crate tells the place of the call, too.
+/// `file` is any file at the root of the crate's sources, as `file!()` says it.
+#[doc(hidden)]
+#[track_caller]
+pub fn called_from<T>(file: &'static str, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<(&'static str, &'static panic::Location<'static>)>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CALLED.set(self.0);
+        }
+    }
+    let folder = &file[..file.rfind(['/', '\\']).map_or(0, |end| end + 1)];
+    let (place, outer) = (panic::Location::caller(), CALLED.get());
+    // A call from within the crate has been called from somewhere, too.
+    let known = outer.filter(|_| place.file().starts_with(folder));
+    let _restore = Restore(CALLED.replace(known.or(Some((folder, place)))));
+    f()
 }
 
 /// Unwraps a result of numeric code, by [`raise`].

@@ -49,6 +49,11 @@ pub struct Key {
 impl Key {
     /// The key of a seed: that of `jax.random.key(seed)` for seeds of 32 bits, and with 64-bit types
     /// enabled of all seeds.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// assert_eq!(Key::new(7).normal([3]).to_vec::<f32>(), Key::new(7).normal([3]).to_vec::<f32>());
+    /// ```
     pub fn new(seed: u64) -> Key {
         let words = [(seed >> 32) as u32, seed as u32];
         Key { words: Tensor::from_slice(&words, 2).or_raise() }
@@ -107,6 +112,12 @@ impl Key {
     }
 
     /// `n` keys.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// let noise: Vec<_> = Key::new(0).split_n(3).into_iter().map(|key| key.uniform([2])).collect();
+    /// assert_ne!(noise[0].to_vec::<f32>(), noise[1].to_vec::<f32>());
+    /// ```
     #[track_caller]
     pub fn split_n(self, n: usize) -> Vec<Key> {
         let words = self.split_batch(n).words;
@@ -124,6 +135,15 @@ impl Key {
 
     /// A key for a number, such as a step or the index of a layer; does not spend this key. The number
     /// may be traced. Different numbers give unrelated keys.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// let key = Key::new(0);
+    /// for epoch in 0..3 {
+    ///     let order = key.fold_in(epoch).shuffled_range(10);
+    ///     assert_eq!(order.shape().dims(), [10]);
+    /// }
+    /// ```
     #[track_caller]
     pub fn fold_in(&self, n: impl Operand) -> Key {
         let n = n.into_tensor();
@@ -163,6 +183,11 @@ impl Key {
 
     /// Random bits, as u32 or u8.
     ///
+    /// ```
+    /// use jaxnet_tensor::{DType, Key};
+    /// assert_eq!(Key::new(0).bits([4], DType::U32).dtype(), DType::U32);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the dtype is another.
@@ -194,6 +219,12 @@ impl Key {
     }
 
     /// Uniform numbers in `low..high`, in a floating-point dtype.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{DType, Key};
+    /// let x = Key::new(0).uniform_range([100], -1.0, 1.0, DType::F64);
+    /// assert!(x.abs().max().item::<f64>() <= 1.0);
+    /// ```
     #[track_caller]
     pub fn uniform_range(self, shape: impl Into<Shape>, low: impl Operand, high: impl Operand, dtype: DType) -> Tensor {
         let shape = shape.into();
@@ -260,6 +291,11 @@ impl Key {
     }
 
     /// Numbers of the standard normal distribution cut off outside of `low..high`, in f32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// assert!(Key::new(0).truncated_normal(-2.0, 2.0, [1000]).abs().max().item::<f32>() < 2.0);
+    /// ```
     #[track_caller]
     pub fn truncated_normal(self, low: f64, high: f64, shape: impl Into<Shape>) -> Tensor {
         let root = std::f64::consts::SQRT_2;
@@ -271,6 +307,12 @@ impl Key {
     }
 
     /// True with probability `p`, which broadcasts to the shape.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// let heads = Key::new(0).bernoulli(0.25, [1000]).mean().item::<f32>();
+    /// assert!((heads - 0.25).abs() < 0.05);
+    /// ```
     #[track_caller]
     pub fn bernoulli(self, p: impl Operand, shape: impl Into<Shape>) -> Tensor {
         let p = p.into_tensor();
@@ -279,6 +321,12 @@ impl Key {
     }
 
     /// Integers in `low..high`, in i32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// let dice = Key::new(0).randint([100], 1, 7);
+    /// assert_eq!((dice.min().item::<i32>(), dice.max().item::<i32>()), (1, 6));
+    /// ```
     ///
     /// # Panics
     ///
@@ -317,12 +365,24 @@ impl Key {
 
     /// For each row of logits along an axis, the index (i32) of a draw from the distribution that they
     /// are unnormalized log-probabilities of.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Key, tensor};
+    /// let logits = tensor![[0.0, 50.0], [50.0, 0.0]];
+    /// assert_eq!(Key::new(0).categorical(&logits, -1).to_vec::<i32>(), [1, 0]);
+    /// ```
     #[track_caller]
     pub fn categorical(self, logits: &Tensor, axis: isize) -> Tensor {
         (self.gumbel(logits.shape()).astype(logits.dtype()) + logits).argmax(axis)
     }
 
     /// The elements along an axis in random order, rows staying together.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Key, Tensor};
+    /// let x = Key::new(0).permutation(&Tensor::range(5), 0);
+    /// assert_eq!(x.sort(0).to_vec::<i32>(), [0, 1, 2, 3, 4]);
+    /// ```
     #[track_caller]
     pub fn permutation(self, x: &Tensor, axis: isize) -> Tensor {
         let index = x.axis("permutation", axis).or_raise();

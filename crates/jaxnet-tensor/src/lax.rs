@@ -121,6 +121,15 @@ pub fn broadcast_to(x: &Tensor, shape: &Shape) -> Result<Tensor> {
             format!("cannot broadcast shape {} to {shape}, which has fewer axes", x.shape()),
         ));
     };
+    if x.shape().iter().zip(&shape[new..]).any(|(&from, &to)| from != to && from != 1) {
+        return Err(crate::Error::invalid(
+            "broadcast_to",
+            format!(
+                "cannot broadcast shape {} to {shape}; sizes must be equal or 1, counted from the last axis",
+                x.shape()
+            ),
+        ));
+    }
     broadcast_in_dim(x, shape, &(new..shape.rank()).collect::<Dims>())
 }
 

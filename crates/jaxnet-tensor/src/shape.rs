@@ -39,7 +39,21 @@ impl Shape {
 
     /// The number of elements: 1 for a scalar, 0 where an axis is empty.
     pub fn size(&self) -> usize {
-        self.0.iter().product()
+        // Saturating: a shape may be written that no tensor can have, and is then refused by inference.
+        self.0.iter().fold(1, |size, &axis| if size == 0 { 0 } else { size.saturating_mul(axis) })
+    }
+
+    /// The number of elements, if that can be counted with whatever axes are not empty: `None` where even
+    /// the distances between elements would overflow, as hostile files and slips of the hand have it.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Shape;
+    /// assert_eq!(Shape::from([0, 3]).checked_size(), Some(0));
+    /// assert_eq!(Shape::from([0, usize::MAX, 2]).checked_size(), None);
+    /// ```
+    pub fn checked_size(&self) -> Option<usize> {
+        self.0.iter().try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)))?;
+        Some(self.size())
     }
 
     /// The sizes as a slice.
@@ -61,7 +75,7 @@ impl Shape {
     pub fn strides(&self) -> Dims {
         let mut strides = Dims::from_elem(1, self.rank());
         for axis in (0..self.rank().saturating_sub(1)).rev() {
-            strides[axis] = strides[axis + 1] * self.0[axis + 1];
+            strides[axis] = strides[axis + 1].saturating_mul(self.0[axis + 1]);
         }
         strides
     }
@@ -157,6 +171,12 @@ impl From<&Vec<usize>> for Shape {
 impl From<Dims> for Shape {
     fn from(dims: Dims) -> Self {
         Shape(dims)
+    }
+}
+
+impl From<Shape> for Dims {
+    fn from(shape: Shape) -> Self {
+        shape.0
     }
 }
 

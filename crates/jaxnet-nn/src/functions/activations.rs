@@ -26,6 +26,11 @@ pub fn relu6(x: &Tensor) -> Tensor {
 }
 
 /// [`leaky_relu_slope`] with slope 0.01.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(leaky_relu(&tensor![-1.0, 2.0]).to_vec::<f32>(), [-0.01, 2.0]);
+/// ```
 #[track_caller]
 pub fn leaky_relu(x: &Tensor) -> Tensor {
     leaky_relu_slope(x, 0.01)
@@ -38,6 +43,11 @@ pub fn leaky_relu_slope(x: &Tensor, slope: f64) -> Tensor {
 }
 
 /// [`elu_alpha`] with `alpha` 1.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert!(elu(&tensor![-1e9, 2.0]).allclose(tensor![-1.0, 2.0], 1e-6, 0.0));
+/// ```
 #[track_caller]
 pub fn elu(x: &Tensor) -> Tensor {
     elu_alpha(x, 1.0)
@@ -72,6 +82,11 @@ pub fn celu_alpha(x: &Tensor, alpha: f64) -> Tensor {
 
 /// `x` times the probability of less than `x` under the normal distribution, with its approximation by
 /// `tanh`, as `jax.nn.gelu` has it by default; see [`gelu_exact`].
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert!(gelu(&tensor![-20.0, 0.0, 20.0]).allclose(tensor![0.0, 0.0, 20.0], 1e-6, 1e-6));
+/// ```
 #[track_caller]
 pub fn gelu(x: &Tensor) -> Tensor {
     // The hyperbolic tangent is 1 or -1 to the last bit beyond, and the cube would overflow in half
@@ -88,6 +103,11 @@ pub fn gelu_exact(x: &Tensor) -> Tensor {
 }
 
 /// `x * sigmoid(x)`, also called swish.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert!(silu(&tensor![0.0, 20.0]).allclose(tensor![0.0, 20.0], 1e-6, 0.0));
+/// ```
 #[doc(alias = "swish")]
 #[track_caller]
 pub fn silu(x: &Tensor) -> Tensor {
@@ -127,6 +147,11 @@ pub fn softsign(x: &Tensor) -> Tensor {
 }
 
 /// `1 / (1 + e^-x)`.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(sigmoid(&tensor![0.0, 200.0]).to_vec::<f32>(), [0.5, 1.0]);
+/// ```
 #[track_caller]
 pub fn sigmoid(x: &Tensor) -> Tensor {
     x.sigmoid()
@@ -139,6 +164,11 @@ pub fn log_sigmoid(x: &Tensor) -> Tensor {
 }
 
 /// The hyperbolic tangent.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(tanh(&tensor![0.0, 200.0]).to_vec::<f32>(), [0.0, 1.0]);
+/// ```
 #[track_caller]
 pub fn tanh(x: &Tensor) -> Tensor {
     x.tanh()
@@ -169,6 +199,11 @@ pub fn mish(x: &Tensor) -> Tensor {
 }
 
 /// [`glu_axis`] along the last axis.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(glu(&tensor![3.0, 4.0, 0.0, 0.0]).to_vec::<f32>(), [1.5, 2.0]);
+/// ```
 #[track_caller]
 pub fn glu(x: &Tensor) -> Tensor {
     glu_axis(x, -1)
@@ -204,6 +239,12 @@ pub fn softmax(x: &Tensor) -> Tensor {
 }
 
 /// `e^x`, divided by its sum along an axis.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let x = Tensor::zeros([4, 3]);
+/// assert_eq!(softmax_axis(&x, 0).i(0).to_vec::<f32>(), [0.25; 3]);
+/// ```
 #[track_caller]
 pub fn softmax_axis(x: &Tensor, axis: isize) -> Tensor {
     let exp = shifted(x, axis).exp();
@@ -211,6 +252,12 @@ pub fn softmax_axis(x: &Tensor, axis: isize) -> Tensor {
 }
 
 /// [`log_softmax_axis`] along the last axis.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let x = tensor![[1.0, 2.0], [1000.0, -1000.0]];
+/// assert!(log_softmax(&x).exp().sum_axis(-1).allclose(1.0, 1e-6, 0.0));
+/// ```
 #[track_caller]
 pub fn log_softmax(x: &Tensor) -> Tensor {
     log_softmax_axis(x, -1)
@@ -232,6 +279,11 @@ pub(super) fn shifted(x: &Tensor, axis: isize) -> Tensor {
 }
 
 /// [`standardize_axis`] along the last axis.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert!(standardize(&tensor![1.0, 3.0]).allclose(tensor![-1.0, 1.0], 1e-3, 0.0));
+/// ```
 #[track_caller]
 pub fn standardize(x: &Tensor) -> Tensor {
     standardize_axis(x, -1)

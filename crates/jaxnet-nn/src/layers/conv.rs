@@ -64,9 +64,10 @@ impl Conv {
         Conv { windows: Windows { strides: strides[..].into(), ..self.windows }, ..self }
     }
 
-    /// How far the kernel reaches over the edges.
-    pub fn padding(self, padding: Padding) -> Self {
-        Conv { windows: Windows { padding, ..self.windows }, ..self }
+    /// How far the kernel reaches over the edges: `Padding::Same`, or so many places before and after each
+    /// spatial axis, `[(1, 1), (0, 2)]`.
+    pub fn padding(self, padding: impl Into<Padding>) -> Self {
+        Conv { windows: Windows { padding: padding.into(), ..self.windows }, ..self }
     }
 
     /// The distance of neighbours in the kernel along each spatial axis; 1 otherwise, for no holes.

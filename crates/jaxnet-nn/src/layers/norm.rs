@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use jaxnet_tensor::{DType, Shape, Tensor};
+use jaxnet_tensor::{DType, Error, Shape, Tensor, raise};
 
 use super::Tag;
 use crate::init::{ones, zeros};
@@ -76,7 +76,15 @@ impl BatchNorm {
     }
 
     /// Which share of the running statistics stays at each step; 0.99 otherwise.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in 0..=1.
+    #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
+        if !(0.0..=1.0).contains(&momentum) {
+            raise(Error::invalid("BatchNorm", format!("the momentum must be in 0..=1, got {momentum}")));
+        }
         BatchNorm { momentum: Some(momentum), ..self }
     }
 

@@ -61,9 +61,10 @@ macro_rules! pool {
                 $Pool { windows: Windows { strides: strides[..].into(), ..self.windows } }
             }
 
-            /// How far windows reach over the edges.
-            pub fn padding(self, padding: Padding) -> Self {
-                $Pool { windows: Windows { padding, ..self.windows } }
+            /// How far windows reach over the edges: `Padding::Same`, or so many places before and after each
+            /// spatial axis, `[(1, 1), (0, 2)]`.
+            pub fn padding(self, padding: impl Into<Padding>) -> Self {
+                $Pool { windows: Windows { padding: padding.into(), ..self.windows } }
             }
 
             /// As a clone, since pooling has no parameters.

@@ -16,6 +16,18 @@ pub enum Padding {
     Explicit(Vec<(usize, usize)>),
 }
 
+impl<const N: usize> From<[(usize, usize); N]> for Padding {
+    fn from(padding: [(usize, usize); N]) -> Self {
+        Padding::Explicit(padding.to_vec())
+    }
+}
+
+impl From<Vec<(usize, usize)>> for Padding {
+    fn from(padding: Vec<(usize, usize)>) -> Self {
+        Padding::Explicit(padding)
+    }
+}
+
 /// How windows slide over the spatial axes of an input.
 #[derive(Clone, Debug)]
 pub(super) struct Windows {
@@ -42,28 +54,34 @@ impl Windows {
     /// Lays the windows out, or says what is wrong with them or the input.
     #[track_caller]
     pub fn layout(&self, cx: &Scope<'_>, kind: &str, x: &Tensor) -> Layout {
+        match self.lay_out(x) {
+            Ok(layout) => layout,
+            Err(message) => cx.fail(kind, message),
+        }
+    }
+
+    fn lay_out(&self, x: &Tensor) -> Result<Layout, String> {
         let rank = self.size.len();
-        let fail = |message: String| -> ! { cx.fail(kind, message) };
         for (what, sizes) in [("a window", &self.size), ("strides", &self.strides), ("a dilation", &self.dilation)] {
             if sizes.len() != rank || sizes.contains(&0) {
-                fail(format!(
+                return Err(format!(
                     "{what} of {sizes:?} does not fit windows {:?}: there must be one number for each spatial axis, at \
                      least 1",
                     self.size
-                ))
+                ));
             }
         }
         if rank == 0 {
-            fail("needs windows of at least one spatial axis".into())
+            return Err("needs windows of at least one spatial axis".into());
         }
         if x.rank() < rank + 1 {
             let wanted = if rank == 1 { "1 spatial axis".to_string() } else { format!("{rank} spatial axes") };
-            fail(format!(
+            return Err(format!(
                 "windows {:?} need an input of {wanted} and then channels, after any batch axes; got shape {} \
                  (`expand_dims(-1)` adds an axis of one channel)",
                 self.size,
                 x.shape()
-            ))
+            ));
         }
         let (batch, rest) = x.shape().split_at(x.rank() - rank - 1);
         let spatial = &rest[..rank];
@@ -82,13 +100,16 @@ impl Windows {
                 padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect()
             }
             Padding::Explicit(padding) => {
-                fail(format!("padding {padding:?} must have one pair for each spatial axis of windows {:?}", self.size))
+                return Err(format!(
+                    "padding {padding:?} must have one pair for each spatial axis of windows {:?}",
+                    self.size
+                ));
             }
         };
         for axis in 0..rank {
             let padded = spatial[axis] as i64 + padding[axis].0 + padding[axis].1;
             if spatial[axis] > 0 && padded < span[axis] as i64 {
-                fail(format!(
+                return Err(format!(
                     "windows {:?}{} do not fit into spatial axes {spatial:?} (padding {padding:?}); use \
                      `.padding(Padding::Same)` or smaller windows",
                     self.size,
@@ -97,9 +118,9 @@ impl Windows {
                     } else {
                         String::new()
                     },
-                ))
+                ));
             }
         }
-        Layout { batch: batch.into(), channels: rest[rank], padding }
+        Ok(Layout { batch: batch.into(), channels: rest[rank], padding })
     }
 }

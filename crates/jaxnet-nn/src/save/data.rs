@@ -1,10 +1,9 @@
-//! Tensors as the bytes of a file, which are little-endian.
+//! Tensors as safetensors sees them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use half::{bf16, f16};
-use jaxnet_tensor::{Aval, DType, Error, Result, Tensor, dtype, with_dtype};
+use jaxnet_tensor::{DType, Error, Tensor};
 use safetensors::{Dtype, View};
 
 /// A tensor whose elements are fetched when they are written.
@@ -37,7 +36,7 @@ impl View for Saved<'_> {
         if self.failure.borrow().is_some() {
             return Cow::Borrowed(&[]);
         }
-        Cow::Owned(encode(self.leaf).unwrap_or_else(|error| {
+        Cow::Owned(self.leaf.to_le_bytes().unwrap_or_else(|error| {
             *self.failure.borrow_mut() = Some(error);
             Vec::new()
         }))
@@ -46,14 +45,6 @@ impl View for Saved<'_> {
     fn data_len(&self) -> usize {
         self.leaf.size() * self.leaf.dtype().size()
     }
-}
-
-fn encode(leaf: &Tensor) -> Result<Vec<u8>> {
-    let mut bytes = with_dtype!(leaf.dtype(), T => dtype::as_bytes(&leaf.try_to_vec::<T>()?).to_vec());
-    if cfg!(target_endian = "big") {
-        bytes.chunks_exact_mut(leaf.dtype().size()).for_each(<[u8]>::reverse);
-    }
-    Ok(bytes)
 }
 
 /// The dtype of a tensor in a file, if tensors can be of it.
@@ -70,29 +61,4 @@ pub(super) fn dtype_of(dtype: Dtype) -> Option<DType> {
         Dtype::F64 => DType::F64,
         _ => return None,
     })
-}
-
-/// A tensor from the bytes of a file, which are as many as its shape needs; or what is wrong with them.
-pub(super) fn decode(aval: &Aval, bytes: &[u8]) -> std::result::Result<Tensor, String> {
-    fn elements<T, const N: usize>(bytes: &[u8], element: fn([u8; N]) -> T) -> Vec<T> {
-        bytes.chunks_exact(N).map(|chunk| element(chunk.try_into().expect("chunks of N"))).collect()
-    }
-    let shape = aval.shape.dims();
-    let tensor = match aval.dtype {
-        DType::Bool => {
-            if let Some(byte) = bytes.iter().find(|&&byte| byte > 1) {
-                return Err(format!("has the byte {byte} among booleans"));
-            }
-            Tensor::from_slice(&elements(bytes, |[byte]| byte == 1), shape)
-        }
-        DType::U8 => Tensor::from_slice(bytes, shape),
-        DType::U32 => Tensor::from_slice(&elements(bytes, u32::from_le_bytes), shape),
-        DType::I32 => Tensor::from_slice(&elements(bytes, i32::from_le_bytes), shape),
-        DType::I64 => Tensor::from_slice(&elements(bytes, i64::from_le_bytes), shape),
-        DType::BF16 => Tensor::from_slice(&elements(bytes, bf16::from_le_bytes), shape),
-        DType::F16 => Tensor::from_slice(&elements(bytes, f16::from_le_bytes), shape),
-        DType::F32 => Tensor::from_slice(&elements(bytes, f32::from_le_bytes), shape),
-        DType::F64 => Tensor::from_slice(&elements(bytes, f64::from_le_bytes), shape),
-    };
-    tensor.map_err(|error| format!("is not readable: {error}"))
 }

@@ -8,13 +8,13 @@ mod structure;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use jaxnet_tensor::{Aval, DType, Error, Key, Result, Structure, Tensor, Tree, tree};
+use jaxnet_tensor::{Aval, DType, Error, Key, Result, Structure, Tensor, Tree, files, tree};
 use safetensors::SafeTensors;
 
-use data::{Saved, decode, dtype_of};
+use data::{Saved, dtype_of};
 use structure::{Piece, names, pieces};
 
 const FORMAT: &str = "safetensors";
@@ -46,58 +46,36 @@ const STRUCTURE: &str = "jaxnet.structure";
 /// ```
 pub fn save<T: Tree>(tree: &T, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let io = |error: &std::io::Error| Error::io(path, error);
     let (leaves, structure) = tree::flatten(tree);
     let pieces = pieces(&structure);
     structure::check(&pieces, usize::MAX).map_err(|why| Error::format(FORMAT, format!("cannot be saved: {why}")))?;
     let text = serde_json::to_string(&pieces).map_err(|error| Error::format(FORMAT, error.to_string()))?;
     let metadata = HashMap::from([(STRUCTURE.to_string(), text)]);
 
-    // A link stays one: what it points to is replaced.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    let temporary = temporary_file(&directory).map_err(|error| io(&error))?;
-    let permissions =
-        fs::metadata(&target).or_else(|_| temporary.as_file().metadata()).map_err(|error| io(&error))?.permissions();
-    let temporary = temporary.into_temp_path();
-
     let failure = RefCell::new(None);
-    let views =
-        names(&structure).into_iter().zip(&leaves).map(|(name, leaf)| (name, Saved { leaf, failure: &failure }));
-    let written = safetensors::serialize_to_file(views, Some(metadata), &temporary);
-    if let Some(error) = failure.into_inner() {
-        return Err(error);
-    }
-    written.map_err(|error| Error::Io { path: path.into(), message: error.to_string() })?;
-
-    // To disk before it takes the old one's name, so that a crash leaves the one or the other.
-    let finish = || {
-        fs::set_permissions(&temporary, permissions)?;
-        File::open(&temporary)?.sync_all()
-    };
-    finish().map_err(|error| io(&error))?;
-    temporary.persist(&target).map_err(|error| io(&error.error))?;
-    #[cfg(unix)]
-    File::open(&directory).and_then(|directory| directory.sync_all()).map_err(|error| io(&error))?;
-    Ok(())
-}
-
-fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".jaxnet-");
-    #[cfg(unix)]
-    {
-        // What new files of the user have, instead of the owner's only.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(directory)
+    files::replace(path, |new| {
+        let views =
+            names(&structure).into_iter().zip(&leaves).map(|(name, leaf)| (name, Saved { leaf, failure: &failure }));
+        let written = safetensors::serialize_to_file(views, Some(metadata), new);
+        if let Some(error) = failure.take() {
+            return Err(error);
+        }
+        written.map_err(|error| Error::Io { path: path.into(), message: error.to_string() })
+    })
 }
 
 /// Loads what [`save`] saved, as a tree of this type.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+///
+/// let directory = tempfile::tempdir().unwrap();
+/// let path = directory.path().join("pair.safetensors");
+/// save(&(tensor![1, 2], tensor![0.5]), &path)?;
+/// let (a, b): (Tensor, Tensor) = load(&path)?;
+/// assert_eq!((a.to_vec::<i32>(), b.item::<f32>()), (vec![1, 2], 0.5));
+/// # Ok::<(), Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -210,7 +188,10 @@ impl<'a> Contents<'a> {
             if wanted != found {
                 return Err(Error::tree(name, format!("expected {wanted}, the file has {found}")));
             }
-            decode(&found, view.data()).map_or_else(|why| self.fail(format!("`{name}` {why}")), Ok)
+            Tensor::from_le_bytes(&found, view.data()).or_else(|error| match error {
+                Error::Format { message, .. } => self.fail(format!("`{name}`: {message}")),
+                other => Err(other),
+            })
         };
         names.iter().enumerate().map(leaf).collect()
     }

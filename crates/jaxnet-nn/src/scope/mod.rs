@@ -96,6 +96,18 @@ impl<'r> Scope<'r> {
     }
 
     /// Runs a module inside. The first use gives it its place in the tree; later uses share it.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let layer = Dense::new(4);
+    /// let twice = parametrized("twice", move |cx, x: &Tensor| {
+    ///     let once = cx.call(&layer, x);
+    ///     cx.call(&layer, &once) // the same parameters
+    /// });
+    /// let params = twice.init_params(Key::new(0), &Tensor::ones([2, 4]));
+    /// assert_eq!(params.paths(), ["dense.kernel", "dense.bias"]);
+    /// ```
     #[track_caller]
     pub fn call<X: Tree, M: Module<X>>(&mut self, module: &M, x: &X) -> M::Output {
         let name = module.name();
@@ -114,6 +126,14 @@ impl<'r> Scope<'r> {
     }
 
     /// A parameter: one tensor of this shape, in f32, which `init` makes when the module is initialized.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let scale = parametrized("scale", |cx, x: &Tensor| x * cx.param("factor", [x.dim(-1)], ones()));
+    /// let params = scale.init_params(Key::new(0), &Tensor::ones([2, 3]));
+    /// assert_eq!(params["factor"].to_vec::<f32>(), [1.0; 3]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -172,6 +192,20 @@ impl<'r> Scope<'r> {
     }
 
     /// A state variable, such as a running mean: its value as it goes in, or what `init` makes at first.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let counter = parametrized("counter", |cx, x: &Tensor| {
+    ///     let calls = cx.state("calls", || Tensor::scalar(0));
+    ///     cx.set_state("calls", &(&calls + 1));
+    ///     x * calls
+    /// });
+    /// let x = tensor![2.0];
+    /// let vars = counter.init(Key::new(0), &x);
+    /// let (_, state) = counter.call(&vars, &x, Mode::Eval);
+    /// assert_eq!(state["calls"].item::<i32>(), vars.state["calls"].item::<i32>() + 1);
+    /// ```
     #[track_caller]
     pub fn state<T: Tree>(&mut self, name: &str, init: impl FnOnce() -> T) -> T {
         let place = self.child(None, name);
@@ -205,6 +239,16 @@ impl<'r> Scope<'r> {
 
     /// A fresh key, derived from the one that the run was given. Each call gives another; the same key for
     /// the run gives the same ones again.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let noisy = parametrized("noisy", |cx, x: &Tensor| x + cx.random_key().normal(x.shape()));
+    /// let x = Tensor::zeros([3]);
+    /// let vars = noisy.init(Key::new(0), &x);
+    /// let (y, _) = noisy.call(&vars, &x, Mode::Train(Key::new(1)));
+    /// assert_ne!(y.to_vec::<f32>(), [0.0; 3]);
+    /// ```
     ///
     /// # Panics
     ///

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jaxnet_tensor::{Key, Tree};
+use jaxnet_tensor::{Key, Tree, called_from};
 
 use super::transforms::{Reader, Transform};
 use super::{CURRENT_RUN, Mode, ModuleId, NEXT, Scope};
@@ -96,6 +96,11 @@ impl Outcome {
 /// Runs a module.
 #[track_caller]
 pub(crate) fn run<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Output, Outcome) {
+    called_from(crate::ROOT, || run_here(module, x, given))
+}
+
+#[track_caller]
+fn run_here<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Output, Outcome) {
     struct Restore(u64);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -1,7 +1,7 @@
 //! The seam between tensors and the engines that run them.
 //!
-//! An engine implements [`Backend`]: moving data, running one primitive, and compiling programs. The
-//! last has a default, [`Interpreter`], that runs the equations one by one.
+//! An engine implements [`Backend`]: moving data, running one primitive, and compiling programs. For the
+//! last there is an [`Interpreter`], which runs the equations one by one.
 
 pub mod cpu;
 mod execute;

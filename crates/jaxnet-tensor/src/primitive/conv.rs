@@ -6,7 +6,7 @@ use super::{WindowDims, arity, check_axes};
 use crate::aval::Aval;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::shape::Dims;
+use crate::shape::{Dims, Shape};
 
 /// Where the batch, feature and spatial axes are in a convolution's operands and result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -118,6 +118,20 @@ impl fmt::Display for ConvDims {
 }
 
 /// A convolution (a cross-correlation, as everywhere in deep learning) of an input with a kernel.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_tensor::primitive::{ConvDims, ConvGeneralDilated};
+/// use jaxnet_tensor::{Tensor, lax};
+///
+/// let (images, kernel) = (Tensor::ones([2, 5, 5, 3]), Tensor::ones([3, 3, 3, 8]));
+/// let dims = ConvDims::parse("NHWC", "HWIO", "NHWC")?;
+/// let convolution = ConvGeneralDilated::new(dims).strides([2, 2]).padding([(1, 1), (1, 1)]);
+/// let y = lax::conv_general_dilated(&images, &kernel, &convolution)?;
+/// assert_eq!(y.shape().dims(), [2, 3, 3, 8]);
+/// # Ok::<(), jaxnet_tensor::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConvGeneralDilated {
     /// The layouts.
@@ -137,6 +151,51 @@ pub struct ConvGeneralDilated {
 }
 
 impl ConvGeneralDilated {
+    /// A convolution without padding, holes or groups that moves by one.
+    pub fn new(dims: ConvDims) -> Self {
+        let ones = Dims::from_elem(1, dims.spatial_rank());
+        ConvGeneralDilated {
+            strides: ones.clone(),
+            padding: vec![(0, 0); ones.len()],
+            lhs_dilation: ones.clone(),
+            rhs_dilation: ones,
+            feature_groups: 1,
+            batch_groups: 1,
+            dims,
+        }
+    }
+
+    /// The convolution, moving by other distances along the spatial axes.
+    pub fn strides(self, strides: impl Into<Shape>) -> Self {
+        ConvGeneralDilated { strides: strides.into().into(), ..self }
+    }
+
+    /// The convolution of an input with zeros before and after its spatial axes; negative numbers remove
+    /// elements.
+    pub fn padding(self, padding: impl Into<Vec<(i64, i64)>>) -> Self {
+        ConvGeneralDilated { padding: padding.into(), ..self }
+    }
+
+    /// The convolution of an input with holes (a transposed convolution).
+    pub fn lhs_dilation(self, dilation: impl Into<Shape>) -> Self {
+        ConvGeneralDilated { lhs_dilation: dilation.into().into(), ..self }
+    }
+
+    /// The convolution with a kernel with holes.
+    pub fn rhs_dilation(self, dilation: impl Into<Shape>) -> Self {
+        ConvGeneralDilated { rhs_dilation: dilation.into().into(), ..self }
+    }
+
+    /// The convolution of features in so many independent groups.
+    pub fn feature_groups(self, groups: usize) -> Self {
+        ConvGeneralDilated { feature_groups: groups, ..self }
+    }
+
+    /// The convolution of batches in so many groups, each with its own output features.
+    pub fn batch_groups(self, groups: usize) -> Self {
+        ConvGeneralDilated { batch_groups: groups, ..self }
+    }
+
     /// The windows that the kernel, of these spatial sizes, makes over the spatial axes.
     pub fn window(&self, kernel: &[usize]) -> WindowDims {
         WindowDims {

@@ -364,7 +364,13 @@ impl Elementwise {
         let accepted = match self {
             Elementwise::Unary(op) => op.accepts(dtype),
             Elementwise::Binary(op) => op.accepts(dtype),
-            Elementwise::IntegerPow(exponent) => dtype.is_float() || (dtype.is_integer() && *exponent >= 0),
+            Elementwise::IntegerPow(exponent) if dtype.is_integer() && *exponent < 0 => {
+                return Err(Error::invalid(
+                    "integer_pow",
+                    format!("{dtype} has no power {exponent}; convert the operand to floats with `.astype`"),
+                ));
+            }
+            Elementwise::IntegerPow(_) => dtype != DType::Bool,
             Elementwise::BitcastConvert(to) => {
                 if to.size() != dtype.size() || (*to == DType::Bool) != (dtype == DType::Bool) {
                     return Err(Error::invalid(

@@ -32,7 +32,7 @@ pub use sort::Sort;
 pub use window::{SelectKind, Window, WindowDims, WindowKind};
 
 use crate::aval::Aval;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The abstract results of a primitive, mostly one.
 pub type Avals = SmallVec<[Aval; 1]>;
@@ -88,6 +88,14 @@ impl Primitive {
     ///
     /// Says what is wrong with the operands or the parameters.
     pub fn infer(&self, inputs: &[&Aval]) -> Result<Avals> {
+        let results = self.infer_results(inputs)?;
+        if let Some(result) = results.iter().find(|result| result.bytes() > MAX_BYTES) {
+            return Err(Error::invalid(self.name(), format!("the result {result} is larger than any memory")));
+        }
+        Ok(results)
+    }
+
+    fn infer_results(&self, inputs: &[&Aval]) -> Result<Avals> {
         match self {
             Primitive::Elementwise(op) => op.infer(inputs).map(one),
             Primitive::Shape(op) => op.infer(inputs).map(one),
@@ -110,6 +118,9 @@ impl Primitive {
         }
     }
 }
+
+/// More than any machine has, but not so much that sums and roundings of sizes overflow.
+const MAX_BYTES: usize = isize::MAX as usize >> 3;
 
 fn one(aval: Aval) -> Avals {
     let mut avals = Avals::new();
@@ -166,20 +177,20 @@ fn arity(op: &str, inputs: &[&Aval], expected: usize) -> Result<()> {
     if inputs.len() == expected {
         return Ok(());
     }
-    Err(crate::Error::invalid(op, format!("takes {expected} operands, got {}", inputs.len())))
+    Err(Error::invalid(op, format!("takes {expected} operands, got {}", inputs.len())))
 }
 
 /// Checks that axes exist and differ.
 fn check_axes(op: &str, what: &str, axes: &[usize], rank: usize) -> Result<()> {
     for (i, &axis) in axes.iter().enumerate() {
         if axis >= rank {
-            return Err(crate::Error::invalid(
+            return Err(Error::invalid(
                 op,
                 format!("{what} {axes:?} has axis {axis}, but the operand has {rank} axes"),
             ));
         }
         if axes[..i].contains(&axis) {
-            return Err(crate::Error::invalid(op, format!("{what} {axes:?} names axis {axis} twice")));
+            return Err(Error::invalid(op, format!("{what} {axes:?} names axis {axis} twice")));
         }
     }
     Ok(())

@@ -9,6 +9,19 @@ use crate::error::{Error, Result};
 use crate::shape::{Dims, Shape};
 
 /// The geometry of windows that slide over an array, one entry for each of its axes.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_tensor::primitive::{WindowDims, WindowKind};
+/// use jaxnet_tensor::{Tensor, lax};
+///
+/// let x = Tensor::range(5);
+/// let windows = WindowDims::new([3]).strides([2]).padding([(1, 1)]);
+/// let sums = lax::reduce_window(WindowKind::Sum, &x, &windows)?;
+/// assert_eq!(sums.to_vec::<i32>(), [0 + 1, 1 + 2 + 3, 3 + 4]);
+/// # Ok::<(), jaxnet_tensor::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WindowDims {
     /// The number of elements in the window along each axis.
@@ -25,8 +38,8 @@ pub struct WindowDims {
 
 impl WindowDims {
     /// Windows without padding or holes that move by one.
-    pub fn new(size: impl Into<Dims>) -> Self {
-        let size = size.into();
+    pub fn new(size: impl Into<Shape>) -> Self {
+        let size = Dims::from(size.into());
         let ones = Dims::from_elem(1, size.len());
         WindowDims {
             strides: ones.clone(),
@@ -35,6 +48,27 @@ impl WindowDims {
             window_dilation: ones,
             size,
         }
+    }
+
+    /// The windows, moving by other distances.
+    pub fn strides(self, strides: impl Into<Shape>) -> Self {
+        WindowDims { strides: strides.into().into(), ..self }
+    }
+
+    /// The windows, over an array with neutral elements before and after each axis; negative numbers
+    /// remove elements.
+    pub fn padding(self, padding: impl Into<Vec<(i64, i64)>>) -> Self {
+        WindowDims { padding: padding.into(), ..self }
+    }
+
+    /// The windows, over an array with holes.
+    pub fn base_dilation(self, dilation: impl Into<Shape>) -> Self {
+        WindowDims { base_dilation: dilation.into().into(), ..self }
+    }
+
+    /// The windows with holes in them.
+    pub fn window_dilation(self, dilation: impl Into<Shape>) -> Self {
+        WindowDims { window_dilation: dilation.into().into(), ..self }
     }
 
     /// The number of axes.

@@ -63,6 +63,13 @@ impl Tensor {
 
     /// The elements in row-major order.
     ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert!(tensor![1, 2].try_to_vec::<f32>().is_err());
+    /// assert_eq!(tensor![1, 2].try_to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When `T` is not the dtype, the tensor is traced, or its device fails.
@@ -102,6 +109,13 @@ impl Tensor {
     }
 
     /// The one element, as [`item`](Self::item).
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].sum().to_scalar::<f64>()?, 3.0);
+    /// assert!(tensor![1, 2].to_scalar::<f64>().is_err());
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

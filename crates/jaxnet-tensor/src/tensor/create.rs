@@ -21,6 +21,11 @@ impl Tensor {
     }
 
     /// Ones, in f32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::ones([2, 2]).sum().item::<f32>(), 4.0);
+    /// ```
     #[track_caller]
     pub fn ones(shape: impl Into<Shape>) -> Tensor {
         Tensor::full(shape, 1.0, DType::F32)
@@ -38,12 +43,22 @@ impl Tensor {
     }
 
     /// Zeros of the shape and dtype of this tensor.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].zeros_like().to_vec::<i32>(), [0, 0]);
+    /// ```
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
         lax::full(&self.aval().strong(), 0).or_raise()
     }
 
     /// Ones of the shape and dtype of this tensor.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![3.0, 4.0].ones_like().to_vec::<f32>(), [1.0, 1.0]);
+    /// ```
     #[track_caller]
     pub fn ones_like(&self) -> Tensor {
         lax::full(&self.aval().strong(), 1).or_raise()
@@ -74,18 +89,33 @@ impl Tensor {
     ///
     /// # Panics
     ///
-    /// If `step` is 0.
+    /// If `step` is 0, or the numbers do not fit i32.
     #[track_caller]
     pub fn arange(start: i64, stop: i64, step: i64) -> Tensor {
         if step == 0 {
             raise(Error::invalid("arange", "the step must not be 0"));
         }
-        let span = if step > 0 { stop - start } else { start - stop };
-        let size = (span.max(0) as usize).div_ceil(step.unsigned_abs() as usize);
-        lax::iota(DType::I32, size, 0).or_raise() * step + start
+        // Wide enough that nothing overflows before it is checked.
+        let (first, end, by) = (start as i128, stop as i128, step as i128);
+        let span = if step > 0 { end - first } else { first - end };
+        let size = (span.max(0) as u128).div_ceil(by.unsigned_abs());
+        let last = first + by * (size as i128 - 1);
+        if size > 0 && [first, last].iter().any(|&number| i32::try_from(number).is_err()) {
+            let message = format!("numbers from {start} until {stop} in steps of {step} do not fit i32");
+            raise(Error::invalid("arange", format!("{message}; `linspace` counts in floats")));
+        }
+        if size == 0 {
+            return lax::iota(DType::I32, 0, 0).or_raise();
+        }
+        lax::iota(DType::I32, size as usize, 0).or_raise() * step + start
     }
 
     /// `0, 1, …, size - 1`, in i32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::range(3).to_vec::<i32>(), [0, 1, 2]);
+    /// ```
     #[track_caller]
     pub fn range(size: usize) -> Tensor {
         lax::iota(DType::I32, size, 0).or_raise()
@@ -119,6 +149,11 @@ impl Tensor {
     }
 
     /// Ones on the diagonal `k` above the main one (below it where negative), zeros elsewhere, in f32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::eye_rect(2, 3, 1).to_vec::<f32>(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    /// ```
     #[track_caller]
     pub fn eye_rect(rows: usize, columns: usize, k: i64) -> Tensor {
         let (row, column) = grid(rows, columns);
@@ -139,6 +174,11 @@ impl Tensor {
 
     /// The elements on and below the diagonal `k` above the main one of the last two axes, zeros
     /// elsewhere.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1, 2], [3, 4]].tril(0).to_vec::<i32>(), [1, 0, 3, 4]);
+    /// ```
     #[track_caller]
     pub fn tril(&self, k: i64) -> Tensor {
         let (row, column) = self.grid("tril");
@@ -147,6 +187,11 @@ impl Tensor {
 
     /// The elements on and above the diagonal `k` above the main one of the last two axes, zeros
     /// elsewhere.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1, 2], [3, 4]].triu(1).to_vec::<i32>(), [0, 2, 0, 0]);
+    /// ```
     #[track_caller]
     pub fn triu(&self, k: i64) -> Tensor {
         let (row, column) = self.grid("triu");

@@ -21,10 +21,12 @@ const PRECISION: usize = 8;
 
 /// As numpy prints arrays: as many digits as tell the elements of the dtype apart, but at most 8 after
 /// the point, in columns, in lines of at most 75 characters; of more than 1000 elements the corners.
-/// Scalars have all their digits. Traced tensors show as they do for [`Debug`](fmt::Debug).
+/// Scalars have all their digits, or take a width and a precision as Rust's numbers do. Traced tensors
+/// show as they do for [`Debug`](fmt::Debug).
 ///
 /// ```
-/// use jaxnet_tensor::tensor;
+/// use jaxnet_tensor::{Tensor, tensor};
+/// assert_eq!(format!("{:.2}", Tensor::from(1.0) / 3.0), "0.33");
 /// assert_eq!(tensor![[1.0, -0.5], [10.0, 0.25]].to_string(), "[[ 1.   -0.5 ]\n [10.    0.25]]");
 /// ```
 impl fmt::Display for Tensor {
@@ -33,6 +35,9 @@ impl fmt::Display for Tensor {
             return fmt::Debug::fmt(self, f);
         }
         match Elements::read(self) {
+            // As a number of Rust, where a precision is asked for.
+            Ok(Elements::Float(_, x)) if self.rank() == 0 && f.precision().is_some() => fmt::Display::fmt(&x[0], f),
+            Ok(elements) if self.rank() == 0 => f.pad(&text(&elements, self.shape())),
             Ok(elements) => f.write_str(&text(&elements, self.shape())),
             Err(error) => write!(f, "<{error}>"),
         }

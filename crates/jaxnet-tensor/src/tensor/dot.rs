@@ -1,6 +1,7 @@
 //! Products of matrices.
 
 use super::{Operand, Tensor};
+use crate::dtype::DType;
 use crate::error::{Error, OrRaise, Result};
 use crate::lax;
 use crate::shape::{Dims, Shape};
@@ -8,7 +9,8 @@ use crate::shape::{Dims, Shape};
 /// # Products
 impl Tensor {
     /// The matrix product of the last two axes, with the others as batch axes that broadcast; a single
-    /// axis is a row on the left and a column on the right, as in numpy.
+    /// axis is a row on the left and a column on the right, as in numpy. Products of booleans are `and`,
+    /// sums `or`.
     ///
     /// ```
     /// use jaxnet_tensor::tensor;
@@ -25,13 +27,13 @@ impl Tensor {
     }
 }
 
-fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let fail = |why: &str| Err(Error::invalid("matmul", format!("{} and {}: {why}", x.aval(), y.aval())));
     if x.rank() == 0 || y.rank() == 0 {
         return fail("a scalar has no axis to contract; multiply with `*`");
     }
     let (dtype, _) = crate::promote_types((x.dtype(), x.is_weak()), (y.dtype(), y.is_weak()));
-    let (x, y) = (lax::convert(x, dtype)?, lax::convert(y, dtype)?);
+    let [x, y] = operands(dtype, x, y)?;
     let (x_inner, y_inner) = (x.rank() - 1, y.rank().saturating_sub(2));
     if x.shape()[x_inner] != y.shape()[y_inner] {
         return fail(&format!(
@@ -43,7 +45,7 @@ fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         ));
     }
     if y.rank() <= 2 {
-        return lax::dot_general(&x, &y, (&[x_inner], &[y_inner]), (&[], &[]));
+        return result(dtype, lax::dot_general(&x, &y, (&[x_inner], &[y_inner]), (&[], &[])));
     }
     // Batch axes broadcast; those of size 1 or missing are broadcast to the other's.
     let x_batch = Shape::from(&x.shape()[..x.rank().saturating_sub(2)]);
@@ -57,11 +59,28 @@ fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     };
     let (x, y) = (with_batch(&x, x.rank().min(2))?, with_batch(&y, 2)?);
     let axes: Dims = (0..batch.rank()).collect();
-    lax::dot_general(&x, &y, (&[x.rank() - 1], &[y.rank() - 2]), (&axes, &axes))
+    result(dtype, lax::dot_general(&x, &y, (&[x.rank() - 1], &[y.rank() - 2]), (&axes, &axes)))
+}
+
+/// The operands of a product in the dtype that it is computed in: booleans are counted in floats, which no
+/// sum brings back to 0.
+pub(super) fn operands(dtype: DType, x: &Tensor, y: &Tensor) -> Result<[Tensor; 2]> {
+    let dtype = if dtype == DType::Bool { DType::F32 } else { dtype };
+    Ok([lax::convert(x, dtype)?, lax::convert(y, dtype)?])
+}
+
+/// What was computed from [`operands`], in the dtype of the product.
+pub(super) fn result(dtype: DType, product: Result<Tensor>) -> Result<Tensor> {
+    if dtype == DType::Bool { lax::convert(&product?, dtype) } else { product }
 }
 
 impl Tensor {
     /// The tensor as it is, with derivative zero.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![2.0].stop_gradient().item::<f32>(), 2.0);
+    /// ```
     #[track_caller]
     pub fn stop_gradient(&self) -> Tensor {
         lax::stop_gradient(self).or_raise()

@@ -53,7 +53,7 @@ macro_rules! numbers {
 numbers!(f32, f64, i32, i64, u8, u32, usize, bool);
 
 /// Brings operands to one dtype and one shape (scalars stay scalars).
-fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N]> {
+pub(super) fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result<[Tensor; N]> {
     // Operands that agree already, which is the common case, are left alone.
     let first = operands[0].aval();
     let agrees = |x: &Tensor| x.aval() == first || x.literal().is_some_and(|literal| literal.dtype == first.dtype);
@@ -113,11 +113,11 @@ fn compare(op: CompareOp, x: Tensor, y: Tensor) -> Result<Tensor> {
 }
 
 /// The operand as a floating-point tensor.
-fn float(x: &Tensor) -> Result<Tensor> {
+pub(super) fn float(x: &Tensor) -> Result<Tensor> {
     if x.dtype().is_float() { Ok(x.clone()) } else { lax::convert(x, x.dtype().to_float()) }
 }
 
-fn number(x: &Tensor) -> Result<Tensor> {
+pub(super) fn number(x: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::Bool { lax::convert(x, DType::I32) } else { Ok(x.clone()) }
 }
 
@@ -325,30 +325,55 @@ impl Tensor {
     }
 
     /// The same bits as another dtype of the same width.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{DType, tensor};
+    /// assert_eq!(tensor![1.0].bitcast(DType::U32).item::<u32>(), 0x3F80_0000);
+    /// ```
     #[track_caller]
     pub fn bitcast(&self, dtype: DType) -> Tensor {
         lax::bitcast_convert(self, dtype).or_raise()
     }
 
     /// The absolute value; of the least integer itself.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![-1.5, 2.0].abs().to_vec::<f32>(), [1.5, 2.0]);
+    /// ```
     #[track_caller]
     pub fn abs(&self) -> Tensor {
         number(self).and_then(|x| lax::unary(UnaryOp::Abs, &x)).or_raise()
     }
 
     /// -1, 0 or 1; NaN for NaN.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![-3, 0, 7].sign().to_vec::<i32>(), [-1, 0, 1]);
+    /// ```
     #[track_caller]
     pub fn sign(&self) -> Tensor {
         number(self).and_then(|x| lax::unary(UnaryOp::Sign, &x)).or_raise()
     }
 
     /// The greatest integer that is not greater.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![-0.5, 1.5].floor().to_vec::<f32>(), [-1.0, 1.0]);
+    /// ```
     #[track_caller]
     pub fn floor(&self) -> Tensor {
         self.rounding(UnaryOp::Floor)
     }
 
     /// The least integer that is not less.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![-0.5, 1.5].ceil().to_vec::<f32>(), [0.0, 2.0]);
+    /// ```
     #[track_caller]
     pub fn ceil(&self) -> Tensor {
         self.rounding(UnaryOp::Ceil)
@@ -366,6 +391,11 @@ impl Tensor {
     }
 
     /// The nearest integer; halves go away from zero.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![0.5, 2.5, -0.5].round_half_away().to_vec::<f32>(), [1.0, 3.0, -1.0]);
+    /// ```
     #[track_caller]
     pub fn round_half_away(&self) -> Tensor {
         self.rounding(UnaryOp::RoundHalfAway)
@@ -377,18 +407,34 @@ impl Tensor {
     }
 
     /// `x * x`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![3, -4].square().to_vec::<i32>(), [9, 16]);
+    /// ```
     #[track_caller]
     pub fn square(&self) -> Tensor {
         number(self).and_then(|x| lax::integer_pow(&x, 2)).or_raise()
     }
 
     /// `1 / x`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![4, 2].reciprocal().to_vec::<f32>(), [0.25, 0.5]);
+    /// ```
     #[track_caller]
     pub fn reciprocal(&self) -> Tensor {
         float(self).and_then(|x| lax::integer_pow(&x, -1)).or_raise()
     }
 
     /// `x^n` by repeated multiplication, exact for small integers.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![2.0, -3.0].powi(3).to_vec::<f32>(), [8.0, -27.0]);
+    /// assert_eq!(tensor![2.0].powi(-2).item::<f32>(), 0.25);
+    /// ```
     ///
     /// # Panics
     ///
@@ -419,24 +465,44 @@ impl Tensor {
     }
 
     /// Whether neither infinite nor NaN.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1.0, f32::INFINITY].is_finite().to_vec::<bool>(), [true, false]);
+    /// ```
     #[track_caller]
     pub fn is_finite(&self) -> Tensor {
         float(self).and_then(|x| lax::unary(UnaryOp::IsFinite, &x)).or_raise()
     }
 
     /// Whether NaN.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1.0, f32::NAN].is_nan().to_vec::<bool>(), [false, true]);
+    /// ```
     #[track_caller]
     pub fn is_nan(&self) -> Tensor {
         self.ne(self)
     }
 
     /// The greater of two values, NaN where either is.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 5].maximum(3).to_vec::<i32>(), [3, 5]);
+    /// ```
     #[track_caller]
     pub fn maximum(&self, other: impl Operand) -> Tensor {
         binary(BinaryOp::Max, self.clone(), other.into_tensor()).or_raise()
     }
 
     /// The lesser of two values, NaN where either is.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 5].minimum(tensor![4, 4]).to_vec::<i32>(), [1, 4]);
+    /// ```
     #[track_caller]
     pub fn minimum(&self, other: impl Operand) -> Tensor {
         binary(BinaryOp::Min, self.clone(), other.into_tensor()).or_raise()
@@ -454,31 +520,13 @@ impl Tensor {
         bind1(&Elementwise::Clamp.into(), &operands).or_raise()
     }
 
-    /// The quotient rounded towards negative infinity, as numpy's `//`.
-    #[track_caller]
-    pub fn floor_divide(&self, other: impl Operand) -> Tensor {
-        let operands = promote("floor_divide", [self.clone(), other.into_tensor()]).or_raise();
-        let [x, y] = operands.map(|x| number(&x).or_raise());
-        let quotient = binary(BinaryOp::Div, x.clone(), y.clone()).or_raise();
-        if x.dtype().is_float() {
-            return quotient.floor();
-        }
-        let remainder = &x % &y;
-        let down = remainder.ne(0) & (remainder.sign().ne(y.sign()));
-        quotient - down.astype(x.dtype())
-    }
-
-    /// The remainder of [`floor_divide`](Self::floor_divide), with the sign of the divisor, as numpy's
-    /// `%`. (The operator `%` is Rust's and XLA's: with the sign of the dividend.)
-    #[track_caller]
-    pub fn modulo(&self, other: impl Operand) -> Tensor {
-        let y = other.into_tensor();
-        let remainder = self % &y;
-        let other_sign = remainder.ne(0) & remainder.lt(0).ne(y.lt(0));
-        other_sign.select(&remainder + &y, &remainder)
-    }
-
     /// The angle of the point `(other, self)` in radians.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let angle = tensor![1.0].atan2(-1.0).item::<f32>();
+    /// assert!((angle - 0.75 * std::f32::consts::PI).abs() < 1e-6);
+    /// ```
     #[track_caller]
     pub fn atan2(&self, other: impl Operand) -> Tensor {
         binary(BinaryOp::Atan2, float(self).or_raise(), other.into_tensor()).or_raise()
@@ -506,7 +554,15 @@ impl Tensor {
         let attempt = || {
             let [x, y] = promote("select", [on_true.into_tensor(), on_false.into_tensor()])?;
             let fail = || {
-                Error::invalid("select", format!("cannot broadcast {} with {} and {}", self.aval(), x.aval(), y.aval()))
+                Error::invalid(
+                    "select",
+                    format!(
+                        "cannot broadcast {} with {} and {}; sizes must be equal or 1, counted from the last axis",
+                        self.aval(),
+                        x.aval(),
+                        y.aval()
+                    ),
+                )
             };
             let values = x.shape().broadcast(y.shape()).ok_or_else(fail)?;
             let shape = values.broadcast(self.shape()).ok_or_else(fail)?;
@@ -518,6 +574,12 @@ impl Tensor {
 
     /// Whether within `atol + rtol * |other|` of each other (1e-8 and 1e-5 as in numpy); infinities
     /// only of themselves, NaN of nothing.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let x = tensor![1.0, f32::INFINITY, f32::NAN];
+    /// assert_eq!(x.isclose(&x * (1.0 + 1e-6)).to_vec::<bool>(), [true, true, false]);
+    /// ```
     #[track_caller]
     pub fn isclose(&self, other: impl Operand) -> Tensor {
         self.isclose_within(other, 1e-5, 1e-8)
@@ -533,6 +595,11 @@ impl Tensor {
     }
 
     /// Whether all elements are [`isclose`](Self::isclose), as a Rust bool.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert!(tensor![1.0, 2.0].allclose(tensor![1.01, 2.01], 0.0, 0.1));
+    /// ```
     ///
     /// # Panics
     ///

@@ -3,19 +3,26 @@
 //! One file a family, as in [`primitive`](crate::primitive); methods broadcast and promote, then call
 //! the strict functions of [`lax`](crate::lax).
 
+mod contract;
 mod convert;
 mod create;
 mod display;
 mod dot;
+mod einsum;
 mod elementwise;
 mod index;
+mod npy;
+mod numeric;
 mod reduce;
+mod search;
 mod shape;
 mod sort;
+mod statistics;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use contract::ContractAxes;
 pub use convert::NestedArray;
 pub use elementwise::Operand;
 pub use index::{At, Ellipsis, IndexArg, IntoIndex, NewAxis, Step, s};
@@ -61,6 +68,11 @@ enum Repr {
 
 impl Tensor {
     /// Shape and dtype.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).aval().to_string(), "f32[2,3]");
+    /// ```
     pub fn aval(&self) -> &Aval {
         match &self.0 {
             Repr::Literal(literal) => literal.aval(),
@@ -70,21 +82,41 @@ impl Tensor {
     }
 
     /// The sizes of the axes.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).shape().dims(), [2, 3]);
+    /// ```
     pub fn shape(&self) -> &Shape {
         &self.aval().shape
     }
 
     /// The element type.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{DType, tensor};
+    /// assert_eq!(tensor![1, 2].dtype(), DType::I32);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.aval().dtype
     }
 
     /// The number of axes.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).rank(), 2);
+    /// ```
     pub fn rank(&self) -> usize {
         self.shape().rank()
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).size(), 6);
+    /// ```
     pub fn size(&self) -> usize {
         self.shape().size()
     }
@@ -108,6 +140,11 @@ impl Tensor {
     }
 
     /// Whether the dtype is weak, as that of Rust numbers is; see [`promote_types`](crate::promote_types).
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Tensor, tensor};
+    /// assert!(Tensor::from(1.0).is_weak() && !tensor![1.0].is_weak());
+    /// ```
     pub fn is_weak(&self) -> bool {
         self.aval().weak
     }
@@ -150,6 +187,14 @@ impl Tensor {
     }
 
     /// Waits until the elements have been computed, which engines do ahead of the host.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// let x = Tensor::ones([100, 100]);
+    /// let start = std::time::Instant::now();
+    /// let y = x.matmul(&x).block_until_ready();
+    /// println!("{:?}", start.elapsed());
+    /// ```
     ///
     /// # Panics
     ///

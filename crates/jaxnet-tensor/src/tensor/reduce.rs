@@ -86,12 +86,23 @@ impl Tensor {
     }
 
     /// The mean along some axes, which vanish.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1.0, 2.0], [3.0, 4.0]].mean_axis(0).to_vec::<f32>(), [2.0, 3.0]);
+    /// ```
     #[track_caller]
     pub fn mean_axis(&self, axes: impl IntoAxes) -> Tensor {
         mean(self, axes, false).or_raise()
     }
 
     /// The mean along some axes, which stay with size 1.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let x = tensor![[1.0, 2.0], [3.0, 4.0]];
+    /// assert_eq!((&x - x.mean_keepdims(1)).to_vec::<f32>(), [-0.5, 0.5, -0.5, 0.5]);
+    /// ```
     #[track_caller]
     pub fn mean_keepdims(&self, axes: impl IntoAxes) -> Tensor {
         mean(self, axes, true).or_raise()
@@ -109,6 +120,11 @@ impl Tensor {
     }
 
     /// The variance along some axes, which vanish.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1.0, 3.0], [2.0, 2.0]].var_axis(-1).to_vec::<f32>(), [1.0, 0.0]);
+    /// ```
     #[track_caller]
     pub fn var_axis(&self, axes: impl IntoAxes) -> Tensor {
         var(self, axes, false).or_raise()
@@ -121,6 +137,11 @@ impl Tensor {
     }
 
     /// The standard deviation of all elements, the root of the [variance](Self::var).
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1.0, 5.0].std().item::<f32>(), 2.0);
+    /// ```
     #[track_caller]
     pub fn std(&self) -> Tensor {
         self.var().sqrt()
@@ -150,6 +171,12 @@ impl Tensor {
     }
 
     /// `log(sum(exp(x)))` along some axes, which vanish.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let x = tensor![[0.0, 0.0], [1e4, -1e4]];
+    /// assert!(x.logsumexp_axis(1).allclose(tensor![2_f32.ln(), 1e4], 1e-6, 0.0));
+    /// ```
     #[track_caller]
     pub fn logsumexp_axis(&self, axes: impl IntoAxes) -> Tensor {
         logsumexp(self, axes, false).or_raise()
@@ -178,6 +205,11 @@ impl Tensor {
     }
 
     /// The index along an axis, in i32, of the first least element (of the first NaN, if there is one).
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[4, 1], [0, 0]].argmin(-1).to_vec::<i32>(), [1, 0]);
+    /// ```
     ///
     /// # Panics
     ///

@@ -99,6 +99,11 @@ impl Tensor {
     }
 
     /// All elements along one axis, in row-major order.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Tensor, tensor};
+    /// assert_eq!(Tensor::zeros([2, 3]).flatten().shape().dims(), [6]);
+    /// ```
     #[track_caller]
     pub fn flatten(&self) -> Tensor {
         lax::reshape(self, self.size()).or_raise()
@@ -139,6 +144,11 @@ impl Tensor {
     }
 
     /// Repeats axes of size 1, and adds axes in front, to get this shape.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].broadcast_to([2, 2]).to_vec::<i32>(), [1, 2, 1, 2]);
+    /// ```
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Tensor {
         lax::broadcast_to(self, &shape.into()).or_raise()
@@ -156,18 +166,33 @@ impl Tensor {
     }
 
     /// The axes in reverse order, as numpy's `.T`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1, 2, 3], [4, 5, 6]].t().to_vec::<i32>(), [1, 4, 2, 5, 3, 6]);
+    /// ```
     #[track_caller]
     pub fn t(&self) -> Tensor {
         lax::transpose(self, &(0..self.rank()).rev().collect::<Dims>()).or_raise()
     }
 
     /// The last two axes exchanged.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([7, 2, 3]).mt().shape().dims(), [7, 3, 2]);
+    /// ```
     #[track_caller]
     pub fn mt(&self) -> Tensor {
         self.swap_axes(-2, -1)
     }
 
     /// Two axes exchanged.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3, 4]).swap_axes(0, -1).shape().dims(), [4, 3, 2]);
+    /// ```
     #[track_caller]
     pub fn swap_axes(&self, a: isize, b: isize) -> Tensor {
         let mut permutation: Dims = (0..self.rank()).collect();
@@ -176,6 +201,11 @@ impl Tensor {
     }
 
     /// An axis moved to another place; the others keep their order.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3, 4]).move_axis(0, -1).shape().dims(), [3, 4, 2]);
+    /// ```
     #[track_caller]
     pub fn move_axis(&self, from: isize, to: isize) -> Tensor {
         let (from, to) = (self.axis("move_axis", from).or_raise(), self.axis("move_axis", to).or_raise());
@@ -185,6 +215,13 @@ impl Tensor {
     }
 
     /// The order along some axes turned round.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let x = tensor![[1, 2], [3, 4]];
+    /// assert_eq!(x.flip(1).to_vec::<i32>(), [2, 1, 4, 3]);
+    /// assert_eq!(x.flip(..).to_vec::<i32>(), [4, 3, 2, 1]);
+    /// ```
     #[track_caller]
     pub fn flip(&self, axes: impl IntoAxes) -> Tensor {
         self.axes("flip", axes).and_then(|axes| lax::reverse(self, &axes)).or_raise()
@@ -251,11 +288,23 @@ impl Tensor {
     pub fn stack(tensors: &[Tensor], axis: isize) -> Tensor {
         let tensors = same_dtype("stack", tensors).or_raise();
         let axis = normalize_axis("stack", axis, tensors[0].rank() + 1, tensors[0].shape()).or_raise();
+        if let Some(other) = tensors.iter().find(|x| x.shape() != tensors[0].shape()) {
+            raise(Error::invalid(
+                "stack",
+                format!("the tensors must have one shape, got {} and {}", tensors[0].aval(), other.aval()),
+            ));
+        }
         let rows: Vec<Tensor> = tensors.iter().map(|x| x.expand_dims(axis as isize)).collect();
         lax::concatenate(&rows, axis).or_raise()
     }
 
     /// Parts of equal size along an axis.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Tensor;
+    /// let parts = Tensor::range(6).split(3, 0);
+    /// assert_eq!(parts[2].to_vec::<i32>(), [4, 5]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -284,7 +333,17 @@ impl Tensor {
     #[track_caller]
     pub fn split_at(&self, indices: &[usize], axis: isize) -> Vec<Tensor> {
         let axis = self.axis("split_at", axis).or_raise();
-        let ends = indices.iter().copied().chain([self.shape()[axis]]);
+        let size = self.shape()[axis];
+        if !indices.is_sorted() || indices.last().is_some_and(|&last| last > size) {
+            raise(Error::invalid(
+                "split_at",
+                format!(
+                    "the indices {indices:?} must ascend, up to {size}, the size of axis {axis} of {}",
+                    self.aval()
+                ),
+            ));
+        }
+        let ends = indices.iter().copied().chain([size]);
         let starts = [0].into_iter().chain(indices.iter().copied());
         starts.zip(ends).map(|(start, end)| lax::slice_axis(self, axis, start, end, 1).or_raise()).collect()
     }
@@ -327,6 +386,13 @@ impl Tensor {
     }
 
     /// The diagonal `k` above the main one of the last two axes, as the last axis of the result.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let x = tensor![[1, 2, 3], [4, 5, 6]];
+    /// assert_eq!(x.diagonal(0).to_vec::<i32>(), [1, 5]);
+    /// assert_eq!(x.diagonal(1).to_vec::<i32>(), [2, 6]);
+    /// ```
     #[track_caller]
     pub fn diagonal(&self, k: i64) -> Tensor {
         let [.., rows, columns] = self.shape()[..] else {
@@ -346,9 +412,16 @@ impl Tensor {
     }
 
     /// A matrix with these elements on its diagonal; for each row along the last axis, of more than one.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].diag().to_vec::<i32>(), [1, 0, 0, 2]);
+    /// ```
     #[track_caller]
     pub fn diag(&self) -> Tensor {
-        let size = self.dim(-1);
+        let Some(&size) = self.shape().last() else {
+            raise(Error::invalid("diag", "needs at least one axis, got a scalar"))
+        };
         let on_diagonal = Tensor::eye(size).astype(crate::DType::Bool);
         on_diagonal.select(self.expand_dims(-1), self.zeros_like().expand_dims(-1))
     }
@@ -363,6 +436,11 @@ fn same_dtype(op: &str, tensors: &[Tensor]) -> Result<Vec<Tensor>> {
 
 impl Tensor {
     /// Counts 0, 1, … along an axis of this shape.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{DType, Tensor};
+    /// assert_eq!(Tensor::iota(DType::I32, [2, 3], 0).to_vec::<i32>(), [0, 0, 0, 1, 1, 1]);
+    /// ```
     #[track_caller]
     pub fn iota(dtype: crate::DType, shape: impl Into<Shape>, axis: isize) -> Tensor {
         let shape = shape.into();

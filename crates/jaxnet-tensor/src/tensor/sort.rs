@@ -48,6 +48,11 @@ impl Tensor {
 
     /// The elements along an axis from the greatest (NaN first) to the least.
     ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![3, 1, 2].sort_descending(0).to_vec::<i32>(), [3, 2, 1]);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there is no such axis.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::{BoxBuffer, Buffer};
 use crate::dtype::{DType, Element, as_bytes, from_bytes, from_bytes_mut};
+use crate::error::{Error, OrRaise, Result};
 
 /// Wide enough for any vector instruction, and a cache line.
 const ALIGNMENT: usize = 64;
@@ -30,12 +31,18 @@ impl CpuBuffer {
 
     /// The same with a dtype known at run time.
     pub fn with_dtype(dtype: DType, len: usize) -> Self {
-        let mut storage = Storage::new(len * dtype.size());
+        Self::try_with_dtype(dtype, len).or_raise()
+    }
+
+    /// The same, or an error where there is not so much memory: a mistake in a shape asks for too much
+    /// sooner than memory runs out.
+    pub fn try_with_dtype(dtype: DType, len: usize) -> Result<Self> {
+        let mut storage = Storage::try_new(len.saturating_mul(dtype.size()))?;
         if dtype == DType::Bool {
             // Memory that held something else is full of bytes that are no truth values.
             storage.bytes_mut()[..len].fill(0);
         }
-        CpuBuffer { dtype, start: 0, len, storage: Arc::new(storage) }
+        Ok(CpuBuffer { dtype, start: 0, len, storage: Arc::new(storage) })
     }
 
     /// A copy of these elements.
@@ -170,8 +177,15 @@ struct Storage {
 
 impl Storage {
     fn new(bytes: usize) -> Self {
+        Storage::try_new(bytes).or_raise()
+    }
+
+    fn try_new(bytes: usize) -> Result<Self> {
         let class = class_of(bytes);
-        Storage { memory: take(class), class }
+        match take(class) {
+            Some(memory) => Ok(Storage { memory, class }),
+            None => Err(Error::device("cpu:0", format!("there is no memory of {bytes} bytes for a tensor"))),
+        }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -238,7 +252,8 @@ struct LargePool {
 
 static LARGE_POOL: Mutex<LargePool> = Mutex::new(LargePool { classes: Vec::new(), bytes: 0 });
 
-fn take(class: usize) -> Memory {
+/// Memory of a size class, from the pool or the system, if there is so much.
+fn take(class: usize) -> Option<Memory> {
     let size = class_size(class);
     let pooled = if size <= SMALL {
         SMALL_POOL.try_with(|pool| pool.borrow_mut().get_mut(class).and_then(Vec::pop)).ok().flatten()
@@ -248,11 +263,11 @@ fn take(class: usize) -> Memory {
         pool.bytes -= if memory.is_some() { size } else { 0 };
         memory
     };
-    pooled.unwrap_or_else(|| {
+    pooled.or_else(|| {
         // SAFETY: the size is not 0. Zeroed, so that the memory is initialized; pages from the system
         // are zero anyway.
         let pointer = unsafe { alloc::alloc_zeroed(layout(class)) };
-        Memory { pointer: NonNull::new(pointer).unwrap_or_else(|| alloc::handle_alloc_error(layout(class))) }
+        NonNull::new(pointer).map(|pointer| Memory { pointer })
     })
 }
 

@@ -59,6 +59,11 @@ impl At {
 
     /// The tensor with these elements multiplied by the values.
     ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2, 3].at(1..).mul(10).to_vec::<i32>(), [1, 20, 30]);
+    /// ```
+    ///
     /// # Panics
     ///
     /// As [`add`](Self::add).
@@ -68,6 +73,11 @@ impl At {
     }
 
     /// The tensor with these elements replaced by the values where those are less.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2, 3].at(..).min(2).to_vec::<i32>(), [1, 2, 2]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -79,6 +89,11 @@ impl At {
 
     /// The tensor with these elements replaced by the values where those are greater.
     ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2, 3].at(..).max(2).to_vec::<i32>(), [2, 2, 3]);
+    /// ```
+    ///
     /// # Panics
     ///
     /// As [`add`](Self::add).
@@ -88,6 +103,11 @@ impl At {
     }
 
     /// These elements, as [`Tensor::i`].
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2, 3].at(-1).get().item::<i32>(), 3);
+    /// ```
     #[track_caller]
     pub fn get(&self) -> Tensor {
         read::get(&self.x, &self.index).or_raise()

@@ -175,7 +175,7 @@ pub(crate) fn execute(primitive: &Primitive, inputs: &[Operand<'_>], avals: &[Av
     }
     let inputs: SmallVec<[Input<'_>; 4]> = inputs.iter().map(Input::new).collect();
     let mut buffers: SmallVec<[CpuBuffer; 1]> =
-        avals.iter().map(|aval| CpuBuffer::with_dtype(aval.dtype, aval.size())).collect();
+        avals.iter().map(|aval| CpuBuffer::try_with_dtype(aval.dtype, aval.size())).collect::<Result<_>>()?;
     let mut outputs: SmallVec<[Output<'_>; 1]> =
         avals.iter().zip(&mut buffers).map(|(aval, buffer)| Output { aval, buffer }).collect();
     run(primitive, &inputs, &mut outputs)?;
