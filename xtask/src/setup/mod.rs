@@ -63,15 +63,29 @@ pub fn setup(engines: &[Engine]) -> Result<(), String> {
             None => missing.push(part),
         }
     }
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        check_machine(&missing)?;
     }
-    check_machine(&missing)?;
     for part in missing {
         make(&part, &native)?;
     }
+    if std::env::var_os("C_INCLUDE_PATH").is_some_and(|path| !Path::new(&path).starts_with(&native)) {
+        eprintln!("C_INCLUDE_PATH is set; add {} to it", native.join("libclang/include").display());
+    }
+    eprintln!("To build outside of this workspace, set");
+    for (variable, folder) in VARIABLES {
+        eprintln!("  {variable}={}", native.join(folder).display());
+    }
     Ok(())
 }
+
+/// What `.cargo/config.toml` sets here.
+const VARIABLES: [(&str, &str); 4] = [
+    ("LIBTORCH", "libtorch"),
+    ("XLA_EXTENSION_DIR", "xla_extension"),
+    ("LIBCLANG_PATH", "libclang/lib"),
+    ("C_INCLUDE_PATH", "libclang/include"),
+];
 
 /// What the part's variable names, if a user set it: cargo sets it to our folder.
 fn chosen_by_user(part: &Part, native: &Path) -> Option<PathBuf> {
@@ -219,6 +233,15 @@ mod tests {
         fs::create_dir(folder.path().join("lib")).unwrap();
         fs::write(folder.path().join("lib/b.so"), "").unwrap();
         check_users(&part, folder.path()).unwrap();
+    }
+
+    #[test]
+    fn the_committed_config_names_the_same_folders() {
+        let config = fs::read_to_string(crate::root().join(".cargo/config.toml")).unwrap();
+        for (variable, folder) in VARIABLES {
+            let line = format!("{variable} = {{ value = \"target/native/{folder}\", relative = true }}");
+            assert!(config.contains(&line), "{line}");
+        }
     }
 
     #[test]
