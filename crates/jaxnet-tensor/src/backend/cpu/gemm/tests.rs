@@ -142,14 +142,14 @@ type Seen<T> = Mutex<Vec<(usize, usize, usize, T)>>;
 /// One product in every way in which it can be asked for.
 fn check<T: TestElement>(rng: &mut Rng, size: [usize; 3], la: Layout, lb: Layout) {
     for accumulate in [false, true] {
-        let ways = Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]);
+        let ways = Isa::available().flat_map(|isa| [(isa, false), (isa, true)]);
         check_ways::<T>(rng, size, la, lb, accumulate, ways.collect());
     }
 }
 
 /// One product in one way, by lot.
 fn check_once<T: TestElement>(rng: &mut Rng, size: [usize; 3], la: Layout, lb: Layout) {
-    let isas: Vec<Isa> = Isa::available().into_iter().collect();
+    let isas: Vec<Isa> = Isa::available().collect();
     let way = (isas[rng.below(isas.len())], rng.below(2) == 1);
     let accumulate = rng.below(2) == 1;
     check_ways::<T>(rng, size, la, lb, accumulate, vec![way]);
