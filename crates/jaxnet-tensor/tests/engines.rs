@@ -26,7 +26,7 @@ fn elements(x: &Tensor) -> Vec<f64> {
 fn agree(inputs: &[Tensor], tolerance: f64, f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>) {
     let avals: Vec<Aval> = inputs.iter().map(|input| input.aval().clone()).collect();
     let program = stage(&avals, &f).unwrap().program;
-    let expected: Vec<Vec<f64>> = f(inputs).unwrap().iter().map(|x| elements(x)).collect();
+    let expected: Vec<Vec<f64>> = f(inputs).unwrap().iter().map(elements).collect();
     assert!(!expected.is_empty());
     for device in devices() {
         let moved: Vec<Tensor> = inputs.iter().map(|x| x.to(&device).unwrap()).collect();
@@ -77,7 +77,7 @@ fn reduce_sum() {
     let x = Tensor::range(24).astype(DType::F32).reshape([2, 3, 4]);
     for axes in [&[0][..], &[2, 0], &[0, 1, 2], &[]] {
         let sum = |x: &[Tensor]| Ok(vec![lax::reduce(ReduceKind::Sum, &x[0], axes)?]);
-        agree(&[x.clone()], 1e-6, sum);
+        agree(std::slice::from_ref(&x), 1e-6, sum);
         agree(&[x.astype(DType::U32) - 5], 0.0, sum);
         agree(&[Tensor::zeros([2, 0, 4])], 0.0, sum);
     }
@@ -86,7 +86,10 @@ fn reduce_sum() {
 /// `while total < limit { (total, x) = (total + x, x * 2) }`.
 fn doubling(limit: f32) -> Control {
     let scalar = Aval::scalar(DType::F32);
-    let cond = stage(&[scalar.clone(), scalar.clone(), scalar.clone()], |x| Ok(vec![lax::compare(CompareOp::Lt, &x[1], &x[0])?])).unwrap();
+    let cond = stage(&[scalar.clone(), scalar.clone(), scalar.clone()], |x| {
+        Ok(vec![lax::compare(CompareOp::Lt, &x[1], &x[0])?])
+    })
+    .unwrap();
     let body = stage(&[scalar.clone(), scalar.clone()], |x| Ok(vec![&x[0] + &x[1], &x[1] * 2.0])).unwrap();
     assert!(cond.captured.is_empty() && limit > 0.0);
     Control::While { cond: cond.program, body: body.program, cond_consts: 1, body_consts: 0 }

@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_committed_config_names_the_same_folders() {
-        let config = fs::read_to_string(crate::root().join(".cargo/config.toml")).unwrap();
+        let config = fs::read_to_string(crate::cargo::root().join(".cargo/config.toml")).unwrap();
         for (variable, folder) in VARIABLES {
             let line = format!("{variable} = {{ value = \"target/native/{folder}\", relative = true }}");
             assert!(config.contains(&line), "{line}");

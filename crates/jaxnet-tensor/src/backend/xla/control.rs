@@ -43,9 +43,8 @@ fn while_loop(
     let state = types(inputs);
     let consts = cond_consts + body_consts;
     let arguments = |state: &[Value], own: std::ops::Range<usize>| [&state[own], &state[consts..]].concat();
-    let condition = b.tuple_computation("condition", &state, true, |b, state| {
-        inline(b, cond, &arguments(state, 0..cond_consts))
-    })?;
+    let condition =
+        b.tuple_computation("condition", &state, true, |b, state| inline(b, cond, &arguments(state, 0..cond_consts)))?;
     let step = b.tuple_computation("body", &state, false, |b, state| {
         let carry = inline(b, body, &arguments(state, cond_consts..consts))?;
         Ok::<_, crate::Error>([&state[..consts], &carry].concat())

@@ -34,7 +34,8 @@ impl XlaExecutable {
         for (_, input) in lower::aliases(program, donated) {
             taken[input] = true;
         }
-        let mut compiled = XlaExecutable { executable: None, device, name: format!("{}:{device}", backend.name()), taken };
+        let mut compiled =
+            XlaExecutable { executable: None, device, name: format!("{}:{device}", backend.name()), taken };
         if program.outputs().is_empty() {
             return Ok(compiled);
         }
@@ -46,10 +47,7 @@ impl XlaExecutable {
             client.compile(&XlaComputation::from_proto(&proto))
         };
         compiled.executable = Some(compile().map_err(|error| {
-            Error::device(
-                &*compiled.name,
-                format!("XLA does not compile this program: {}\n{text}", message(error)),
-            )
+            Error::device(&*compiled.name, format!("XLA does not compile this program: {}\n{text}", message(error)))
         })?);
         Ok(compiled)
     }

@@ -149,10 +149,9 @@ impl<'m> Builder<'m> {
             return known.clone();
         }
         let scalar = (dtype, Shape::scalar());
-        let made: Result<_, std::convert::Infallible> =
-            self.computation(&name, &[scalar.clone(), scalar], |b, x| {
-                Ok(b.op(opcode, dtype, &Shape::scalar(), &[&x[0], &x[1]], ""))
-            });
+        let made: Result<_, std::convert::Infallible> = self.computation(&name, &[scalar.clone(), scalar], |b, x| {
+            Ok(b.op(opcode, dtype, &Shape::scalar(), &[&x[0], &x[1]], ""))
+        });
         let Ok(made) = made;
         self.module.shared.insert(name, made.clone());
         made
@@ -342,7 +341,9 @@ mod tests {
     fn computations_are_shared_and_named_once() {
         let text: Result<_, std::convert::Infallible> = Module::build("m", &[], &[], |b, _| {
             assert_eq!(b.reducer("add", DType::F32), b.reducer("add", DType::F32));
-            let other = b.computation("add_f32", &[(DType::F32, Shape::scalar())], |_, x| Ok(x[0].clone()))?;
+            let other = b.computation("add_f32", &[(DType::F32, Shape::scalar())], |_, x| {
+                Ok::<_, std::convert::Infallible>(x[0].clone())
+            })?;
             assert_eq!(&*other, "add_f32.2");
             Ok::<_, std::convert::Infallible>(vec![b.scalar(DType::I32, 3_i64)])
         });

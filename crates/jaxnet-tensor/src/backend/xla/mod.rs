@@ -19,8 +19,8 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 use xla::{ElementType, PjRtBuffer};
 
-pub(crate) use client::{device, plugin_device};
 use client::{Clients, Source, message};
+pub(crate) use client::{device, plugin_device};
 use executable::XlaExecutable;
 
 use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, Value};
