@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod setup;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Fetches the native libraries of the features `xla` and `torch` into `target/native/` (about 820 MB).
+    ///
+    /// Needs python3 with pip, and a C++ compiler. Does nothing where they are there already, or where
+    /// LIBTORCH and XLA_EXTENSION_DIR name other copies.
+    Setup {
+        /// Which engines to fetch for; both where none is named.
+        engines: Vec<setup::Engine>,
+    },
     /// Everything that must hold before a commit: formatting, lints, documentation, unused dependencies.
     Check,
     /// All tests and all documented examples.
@@ -27,6 +36,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Setup { engines } => setup::setup(&engines),
         Task::Check => check::check(),
         // Also the documented examples, which `cargo test` runs when no target is named.
         Task::Test => cargo::cargo(&["test", "--workspace"]),

@@ -10,10 +10,8 @@ use jaxnet_tensor::{Device, Error, Result};
 pub fn by_name(engine: &str) -> Result<Device> {
     match engine {
         "cpu" => Ok(Device::cpu()),
-        "xla" | "torch" => Err(Error::device(
-            engine,
-            format!("this program was built without the engine; build it with `--features {engine}`"),
-        )),
+        "xla" => Device::xla(0),
+        "torch" => Device::torch(0),
         _ => Err(Error::device(engine, "there is no such engine; there are cpu, xla and torch")),
     }
 }

@@ -6,6 +6,10 @@
 pub mod cpu;
 mod execute;
 mod interpreter;
+#[cfg(feature = "torch")]
+pub mod torch;
+#[cfg(feature = "xla")]
+pub mod xla;
 
 use std::any::Any;
 use std::fmt;

@@ -1,0 +1,178 @@
+//! The libtorch engine: primitives become libtorch's operations.
+//!
+//! libtorch's own differentiation stays off. One file a family says how its primitives are computed, as in
+//! [`primitive`](crate::primitive).
+
+mod convert;
+mod device;
+mod dot;
+mod elementwise;
+mod random;
+mod reduce;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use smallvec::SmallVec;
+use tch::{TchError, Tensor};
+
+pub(crate) use device::device;
+
+use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, Value};
+use crate::aval::Aval;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::primitive::Primitive;
+use crate::program::Program;
+
+/// The libtorch engine on the CPU or on CUDA's devices.
+pub struct TorchBackend {
+    cuda: bool,
+    this: Weak<TorchBackend>,
+}
+
+impl TorchBackend {
+    fn new(cuda: bool) -> Arc<Self> {
+        Arc::new_cyclic(|this| TorchBackend { cuda, this: this.clone() })
+    }
+
+    fn on(&self, device: usize) -> tch::Device {
+        if self.cuda { tch::Device::Cuda(device) } else { tch::Device::Cpu }
+    }
+
+    fn fail(&self, device: usize, error: TchError) -> Error {
+        Error::device(format!("{}:{device}", self.name()), message(error))
+    }
+}
+
+impl Backend for TorchBackend {
+    fn name(&self) -> &str {
+        if self.cuda { "torch_cuda" } else { "torch" }
+    }
+
+    fn upload(&self, device: usize, aval: &Aval, bytes: &[u8]) -> Result<BoxBuffer> {
+        let make = || {
+            let tensor = Tensor::f_from_data_size(bytes, &convert::sizes(&aval.shape), convert::kind(aval.dtype))?;
+            if self.cuda { tensor.f_to_device(self.on(device)) } else { Ok(tensor) }
+        };
+        make().map(TorchBuffer::boxed).map_err(|error| self.fail(device, error))
+    }
+
+    fn download(&self, buffer: &dyn Buffer, aval: &Aval, bytes: &mut [u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let tensor = &TorchBuffer::of(buffer).0.tensor;
+        let mut read = || tensor.f_contiguous()?.f_to_device(tch::Device::Cpu)?.f_copy_data_u8(bytes, aval.size());
+        read().map_err(|error| self.fail(0, error))
+    }
+
+    fn execute(
+        &self,
+        device: usize,
+        primitive: &Primitive,
+        inputs: &[Operand<'_>],
+        outputs: &[Aval],
+    ) -> Result<Buffers> {
+        let literals: SmallVec<[Option<Tensor>; 3]> = inputs
+            .iter()
+            .map(|input| match input.value {
+                Value::Buffer(_) => Ok(None),
+                Value::Literal(literal) => convert::literal(&literal, self.on(device)).map(Some),
+            })
+            .collect::<Result<_, TchError>>()
+            .map_err(|error| self.fail(device, error))?;
+        let operands: SmallVec<[&Tensor; 3]> = inputs
+            .iter()
+            .zip(&literals)
+            .map(|(input, literal)| match (input.value, literal) {
+                (Value::Buffer(buffer), _) => &TorchBuffer::of(buffer).0.tensor,
+                (Value::Literal(_), literal) => literal.as_ref().expect("made above"),
+            })
+            .collect();
+        let avals: SmallVec<[&Aval; 3]> = inputs.iter().map(|input| input.aval).collect();
+        let _without_autograd = tch::no_grad_guard();
+        let results = run(primitive, &operands, &avals, outputs)?.map_err(|error| self.fail(device, error))?;
+        Ok(results.into_iter().map(TorchBuffer::boxed).collect())
+    }
+
+    fn compile(&self, device: usize, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
+        let this = self.this.upgrade().expect("devices hold the backend");
+        Ok(Interpreter::compile(&Device::new(this, device), &crate::program::simplify(program)?))
+    }
+
+    fn wait(&self, buffer: &dyn Buffer) -> Result<()> {
+        if let tch::Device::Cuda(index) = TorchBuffer::of(buffer).0.tensor.device() {
+            tch::Cuda::synchronize(index as i64);
+        }
+        Ok(())
+    }
+}
+
+/// Runs a primitive. The outer error is ours, the inner one libtorch's.
+fn run(
+    primitive: &Primitive,
+    inputs: &[&Tensor],
+    avals: &[&Aval],
+    outputs: &[Aval],
+) -> Result<std::result::Result<Vec<Tensor>, TchError>> {
+    let one = |result: std::result::Result<Tensor, TchError>| result.map(|tensor| vec![tensor]);
+    Ok(match primitive {
+        Primitive::Elementwise(op) => one(elementwise::run(op, inputs, avals, &outputs[0])?),
+        Primitive::Reduce(op) => one(reduce::run(op, inputs[0], avals[0], &outputs[0])?),
+        Primitive::Dot(op) => one(dot::run(op, inputs, avals, &outputs[0])),
+        Primitive::Random(op) => random::run(op, inputs, &outputs[0]),
+        other => return Err(missing(other.name())),
+    })
+}
+
+fn missing(op: &str) -> Error {
+    Error::invalid(op, "the libtorch engine does not have it yet; move its operands to `Device::cpu()`")
+}
+
+/// What libtorch said, without its C++ backtrace.
+fn message(error: TchError) -> String {
+    let message = error.to_string();
+    message.split("\nException raised from").next().unwrap_or_default().to_string()
+}
+
+/// An array of libtorch's.
+#[derive(Clone)]
+struct TorchBuffer(Arc<Shared>);
+
+struct Shared {
+    tensor: Tensor,
+}
+
+// SAFETY: `tch::Tensor` is a counted pointer (with an atomic count) to an array that threads may read at
+// the same time; it is not `Sync` because methods that take `&self` can write to the array. Nothing here
+// calls such a method on a shared one: arrays are immutable once they are in a buffer, their storage is no
+// other buffer's, and what overwrites an array owns the only handle to it.
+unsafe impl Sync for Shared {}
+
+impl TorchBuffer {
+    fn boxed(tensor: Tensor) -> BoxBuffer {
+        Box::new(TorchBuffer(Arc::new(Shared { tensor })))
+    }
+
+    fn of(buffer: &dyn Buffer) -> &TorchBuffer {
+        let any: &dyn std::any::Any = buffer;
+        any.downcast_ref().expect("a buffer of the libtorch engine")
+    }
+}
+
+impl Buffer for TorchBuffer {
+    fn share(&self) -> BoxBuffer {
+        Box::new(self.clone())
+    }
+
+    fn is_unique(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+impl fmt::Debug for TorchBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TorchBuffer({:?})", self.0.tensor.device())
+    }
+}

@@ -1,0 +1,88 @@
+//! Compiled programs.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use xla::{HloModuleProto, PjRtBuffer, PjRtLoadedExecutable, XlaComputation};
+
+use super::lower;
+use super::{XlaBackend, XlaBuffer, message};
+use crate::backend::{Backend, BoxBuffer, Executable};
+use crate::error::{Error, Result};
+use crate::program::Program;
+
+/// A module that XLA has compiled for a device.
+pub(super) struct XlaExecutable {
+    /// None for a program without results, of which there is nothing to run.
+    executable: Option<PjRtLoadedExecutable>,
+    device: usize,
+    /// The device's name, for errors.
+    name: String,
+    /// Which inputs' memory XLA uses again.
+    taken: SmallVec<[bool; 4]>,
+}
+
+impl XlaExecutable {
+    pub fn compile(
+        backend: &XlaBackend,
+        device: usize,
+        name: &str,
+        program: &Program,
+        donated: &[bool],
+    ) -> Result<Self> {
+        let mut taken: SmallVec<[bool; 4]> = SmallVec::from_elem(false, program.inputs().len());
+        for (_, input) in lower::aliases(program, donated) {
+            taken[input] = true;
+        }
+        let mut compiled =
+            XlaExecutable { executable: None, device, name: format!("{}:{device}", backend.name()), taken };
+        if program.outputs().is_empty() {
+            return Ok(compiled);
+        }
+        let text = lower::module(name, program, donated)?;
+        log::debug!(target: "jaxnet::xla", "compiling for {}:\n{text}", compiled.name);
+        let client = backend.clients().get(device)?;
+        let compile = || {
+            let proto = HloModuleProto::parse_and_return_unverified_module(text.as_bytes())?;
+            client.compile(&XlaComputation::from_proto(&proto))
+        };
+        compiled.executable = Some(compile().map_err(|error| {
+            Error::device(&*compiled.name, format!("XLA does not compile this program: {}\n{text}", message(error)))
+        })?);
+        Ok(compiled)
+    }
+
+    /// Runs it; inputs whose memory it takes must be held by nobody else.
+    pub fn execute(&self, inputs: &[XlaBuffer]) -> Result<Vec<XlaBuffer>> {
+        let Some(executable) = &self.executable else { return Ok(Vec::new()) };
+        let inputs: SmallVec<[&PjRtBuffer; 4]> = inputs.iter().map(|input| &*input.buffer).collect();
+        let mut results = executable
+            .execute_b(&inputs)
+            .map_err(|error| Error::device(&*self.name, format!("running a program: {}", message(error))))?;
+        let results = results.pop().unwrap_or_default();
+        Ok(results.into_iter().map(|buffer| XlaBuffer { device: self.device, buffer: Arc::new(buffer) }).collect())
+    }
+
+    /// Copies of inputs that XLA would take though somebody else holds them too.
+    fn keep_shared(&self, inputs: &mut [XlaBuffer]) -> Result<()> {
+        for (input, _) in inputs.iter_mut().zip(&self.taken).filter(|(_, taken)| **taken) {
+            if Arc::strong_count(&input.buffer) > 1 {
+                let copy = || {
+                    let literal = input.buffer.to_literal_sync()?;
+                    input.buffer.client().buffer_from_host_literal(None, &literal)
+                };
+                let copy = copy().map_err(|error| Error::device(&*self.name, message(error)))?;
+                input.buffer = Arc::new(copy);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Executable for XlaExecutable {
+    fn run(&self, inputs: Vec<BoxBuffer>) -> Result<Vec<BoxBuffer>> {
+        let mut inputs: SmallVec<[XlaBuffer; 4]> = inputs.into_iter().map(XlaBuffer::from_box).collect();
+        self.keep_shared(&mut inputs)?;
+        Ok(self.execute(&inputs)?.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
+    }
+}

@@ -1,0 +1,61 @@
+//! From programs to modules.
+
+use super::hlo::{Builder, Module, Value};
+use super::{control, dot, elementwise, random, reduce};
+use crate::aval::Aval;
+use crate::error::{Error, Result};
+use crate::primitive::Primitive;
+use crate::program::{Atom, Program};
+
+/// The text of a program's module, which may use the memory of donated inputs for results.
+pub(super) fn module(name: &str, program: &Program, donated: &[bool]) -> Result<String> {
+    Module::build(name, program.input_avals(), &aliases(program, donated), |b, inputs| inline(b, program, inputs))
+}
+
+/// Which result may take over which donated input's memory: each input's first result of its shape and
+/// dtype that has none yet.
+pub(super) fn aliases(program: &Program, donated: &[bool]) -> Vec<(usize, usize)> {
+    let mut aliases: Vec<(usize, usize)> = Vec::new();
+    for (input, aval) in program.input_avals().iter().enumerate() {
+        if donated.get(input) == Some(&true) {
+            let free = |result: usize| !aliases.iter().any(|alias| alias.0 == result);
+            let found = program.output_avals().enumerate().find(|(result, of)| of.matches(aval) && free(*result));
+            aliases.extend(found.map(|(result, _)| (result, input)));
+        }
+    }
+    aliases.sort_unstable();
+    aliases
+}
+
+/// A program's instructions in the middle of a computation; gives its results.
+pub(super) fn inline(b: &mut Builder<'_>, program: &Program, inputs: &[Value]) -> Result<Vec<Value>> {
+    let mut values: Vec<Value> = inputs.to_vec();
+    let read = |b: &mut Builder<'_>, values: &[Value], atom: &Atom| match atom {
+        Atom::Var(var) => values[var.index()].clone(),
+        Atom::Literal(literal) => b.literal(literal),
+    };
+    for equation in program.equations() {
+        let operands: Vec<Value> = equation.inputs.iter().map(|atom| read(b, &values, atom)).collect();
+        let outputs: Vec<Aval> = equation.outputs.iter().map(|&var| program.aval(var).clone()).collect();
+        // Variables are numbered in the order of their definition.
+        values.extend(primitive(b, &equation.primitive, &operands, &outputs)?);
+    }
+    Ok(program.outputs().iter().map(|atom| read(b, &values, atom)).collect())
+}
+
+fn primitive(b: &mut Builder<'_>, primitive: &Primitive, inputs: &[Value], outputs: &[Aval]) -> Result<Vec<Value>> {
+    match primitive {
+        Primitive::Elementwise(op) => elementwise::lower(b, op, inputs, &outputs[0]).map(|value| vec![value]),
+        Primitive::Reduce(op) => reduce::lower(b, op, &inputs[0], &outputs[0]).map(|value| vec![value]),
+        Primitive::Dot(op) => Ok(vec![dot::lower(b, op, inputs, &outputs[0])]),
+        Primitive::Random(op) => Ok(random::lower(b, op, inputs, &outputs[0])),
+        Primitive::Control(op) => control::lower(b, op, inputs, outputs),
+        Primitive::Shape(_) | Primitive::Window(_) | Primitive::Conv(_) | Primitive::Index(_) | Primitive::Sort(_) => {
+            Err(missing(primitive.name()))
+        }
+    }
+}
+
+pub(super) fn missing(op: &str) -> Error {
+    Error::invalid(op, "the XLA engine does not have it yet; move its operands to `Device::cpu()`")
+}

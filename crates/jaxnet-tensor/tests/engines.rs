@@ -1,0 +1,222 @@
+//! The engines agree with each other.
+
+use jaxnet_tensor::primitive::{BinaryOp, CompareOp, Control, Random, ReduceKind};
+use jaxnet_tensor::program::{self, ProgramBuilder, stage::stage};
+use jaxnet_tensor::trace::bind;
+use jaxnet_tensor::{Aval, DType, Device, Program, Result, Tensor, lax, tensor};
+
+/// The devices of the engines that this build has.
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::cpu()];
+    if cfg!(feature = "xla") {
+        devices.push(Device::xla(0).unwrap());
+    }
+    if cfg!(feature = "torch") {
+        devices.push(Device::torch(0).unwrap());
+    }
+    devices
+}
+
+fn elements(x: &Tensor) -> Vec<f64> {
+    x.to(&Device::cpu()).unwrap().astype(DType::F64).to_vec()
+}
+
+/// Runs an operation on each device, eagerly and as a compiled program, and compares with the CPU engine.
+#[track_caller]
+fn agree(inputs: &[Tensor], tolerance: f64, f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>) {
+    let avals: Vec<Aval> = inputs.iter().map(|input| input.aval().clone()).collect();
+    let program = stage(&avals, &f).unwrap().program;
+    let expected: Vec<Vec<f64>> = f(inputs).unwrap().iter().map(elements).collect();
+    assert!(!expected.is_empty());
+    for device in devices() {
+        let moved: Vec<Tensor> = inputs.iter().map(|x| x.to(&device).unwrap()).collect();
+        let eager = f(&moved).unwrap();
+        let compiled = program::run(&program, moved).unwrap();
+        for (how, results) in [("eager", eager), ("compiled", compiled)] {
+            assert_eq!(results.len(), expected.len());
+            for (result, expected) in results.iter().zip(&expected) {
+                assert_eq!(result.device(), Some(&device));
+                let result = elements(result);
+                let close = |(a, b): (&f64, &f64)| a == b || (a - b).abs() <= tolerance * b.abs().max(1.0);
+                assert_eq!(result.len(), expected.len());
+                assert!(result.iter().zip(expected).all(close), "{device} {how}: {result:?}, cpu: {expected:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn add() {
+    let one = |x: &[Tensor]| Ok(vec![&x[0] + &x[1]]);
+    agree(&[tensor![1.5, -2.0, 0.0], tensor![0.5, 7.0, -0.0]], 0.0, one);
+    agree(&[tensor![i32::MAX, 2], tensor![1, 3]], 0.0, one);
+    agree(&[tensor![[1.0, 2.0]].astype(DType::BF16), tensor![[0.5, 0.25]].astype(DType::BF16)], 0.0, one);
+    agree(&[Tensor::zeros([0, 3]), Tensor::zeros([0, 3])], 0.0, one);
+    agree(&[tensor![1.5, 2.5]], 0.0, |x| Ok(vec![&x[0] + 0.1, 1 + &x[0]]));
+}
+
+#[test]
+fn dot_general() {
+    let count = |shape: [usize; 3]| Tensor::range(24).astype(DType::F32).reshape(shape) / 7.0;
+    let (x, y) = (count([2, 3, 4]), count([4, 2, 3]));
+    agree(&[x.clone(), y.clone()], 1e-5, |x| {
+        Ok(vec![
+            lax::dot_general(&x[0], &x[1], (&[2], &[0]), (&[], &[]))?,
+            lax::dot_general(&x[0], &x[1], (&[2], &[0]), (&[0], &[1]))?,
+            lax::dot_general(&x[0], &x[1], (&[1, 0], &[2, 1]), (&[], &[]))?,
+            lax::dot_general(&x[0], &x[1], (&[], &[]), (&[0, 1], &[1, 2]))?,
+        ])
+    });
+    let whole = |x: &[Tensor]| Ok(vec![lax::dot_general(&x[0], &x[1], (&[0, 2], &[1, 0]), (&[], &[]))?]);
+    agree(&[x.astype(DType::I32), y.astype(DType::I32)], 0.0, whole);
+    agree(&[Tensor::zeros([2, 3, 0]), Tensor::zeros([0, 2, 3])], 0.0, whole);
+}
+
+#[test]
+fn reduce_sum() {
+    let x = Tensor::range(24).astype(DType::F32).reshape([2, 3, 4]);
+    for axes in [&[0][..], &[2, 0], &[0, 1, 2], &[]] {
+        let sum = |x: &[Tensor]| Ok(vec![lax::reduce(ReduceKind::Sum, &x[0], axes)?]);
+        agree(std::slice::from_ref(&x), 1e-6, sum);
+        agree(&[x.astype(DType::U32) - 5], 0.0, sum);
+        agree(&[Tensor::zeros([2, 0, 4])], 0.0, sum);
+    }
+}
+
+/// `while total < limit { (total, x) = (total + x, x * 2) }`.
+fn doubling(limit: f32) -> Control {
+    let scalar = Aval::scalar(DType::F32);
+    let cond = stage(&[scalar.clone(), scalar.clone(), scalar.clone()], |x| {
+        Ok(vec![lax::compare(CompareOp::Lt, &x[1], &x[0])?])
+    })
+    .unwrap();
+    let body = stage(&[scalar.clone(), scalar.clone()], |x| Ok(vec![&x[0] + &x[1], &x[1] * 2.0])).unwrap();
+    assert!(cond.captured.is_empty() && limit > 0.0);
+    Control::While { cond: cond.program, body: body.program, cond_consts: 1, body_consts: 0 }
+}
+
+#[test]
+fn while_loop() {
+    let run = |x: &[Tensor]| Ok(bind(&doubling(1.0).into(), x)?.into_vec());
+    agree(&[Tensor::scalar(100_f32), Tensor::scalar(0_f32), Tensor::scalar(1.5_f32)], 0.0, run);
+    agree(&[Tensor::scalar(-1_f32), Tensor::scalar(0_f32), Tensor::scalar(1.5_f32)], 0.0, run);
+}
+
+#[test]
+fn random_bits() {
+    let words = |x: u32| Tensor::from_slice(&[0, 1, 2, 3, 4].map(|i| x.wrapping_mul(i * 77_777 + 1)), [5]).unwrap();
+    let inputs = [words(0x9E37_79B9), words(0xDEAD_BEEF), words(3), words(0xFFFF_FFFF)];
+    let run = |x: &[Tensor]| Ok(bind(&Random::Threefry2x32.into(), x)?.into_vec());
+    agree(&inputs, 0.0, run);
+    let key = [Tensor::scalar(7_u32), Tensor::scalar(0xFFFF_0000_u32)];
+    agree(&[key[0].clone(), key[1].clone(), inputs[0].clone(), inputs[1].clone()], 0.0, run);
+    agree(&[key[0].clone(), key[1].clone(), key[0].clone(), key[1].clone()], 0.0, run);
+}
+
+#[test]
+fn donated_inputs_are_used_up_and_others_kept() {
+    let program = twice_and_sum();
+    for device in devices() {
+        let kept = tensor![1.0, 2.0, 3.0].to(&device).unwrap();
+        let other = kept.clone();
+        let results = program::run(&program, vec![kept.clone(), kept.clone()]).unwrap();
+        assert_eq!(results[0].to_vec::<f32>(), [2.0, 4.0, 6.0]);
+        assert_eq!(other.to_vec::<f32>(), [1.0, 2.0, 3.0]);
+        let given = tensor![1.0, 1.0, 1.0].to(&device).unwrap();
+        let results = program::run(&program, vec![given, kept]).unwrap();
+        assert_eq!(results[0].to_vec::<f32>(), [2.0, 3.0, 4.0]);
+        assert_eq!(results[1].item::<f32>(), 3.0);
+        assert_eq!(other.to_vec::<f32>(), [1.0, 2.0, 3.0]);
+    }
+}
+
+fn twice_and_sum() -> Program {
+    let mut builder = ProgramBuilder::new();
+    let avals = [Aval::new(DType::F32, [3]), Aval::new(DType::F32, [3])];
+    let staged = stage(&avals, |x| Ok(vec![&x[0] + &x[1], lax::reduce(ReduceKind::Sum, &x[0], &[0])?])).unwrap();
+    let inputs: Vec<_> = avals.into_iter().map(|aval| builder.input(aval)).collect();
+    let call = Control::Call { name: "inner".into(), program: staged.program };
+    let results = builder.equation(call.into(), inputs).unwrap();
+    builder.finish(&results)
+}
+
+#[test]
+fn mixing_devices_says_how_to_move() {
+    for device in &devices()[1..] {
+        let here = tensor![1.0, 2.0].to(&Device::cpu()).unwrap();
+        let there = tensor![1.0, 2.0].to(device).unwrap();
+        let error = lax::binary(BinaryOp::Add, &here, &there).unwrap_err().to_string();
+        assert!(error.contains(&device.to_string()) && error.contains("cpu:0") && error.contains(".to("), "{error}");
+        // What is nowhere in particular follows.
+        let sum = tensor![1.0, 2.0] + &there;
+        assert_eq!((sum.device(), sum.to_vec::<f32>()), (Some(device), vec![2.0, 4.0]));
+    }
+}
+
+#[test]
+fn every_dtype_goes_there_and_back() {
+    for device in devices() {
+        for dtype in DType::ALL {
+            for shape in [&[][..], &[3], &[2, 0], &[2, 3]] {
+                let size = shape.iter().product::<usize>();
+                let x = (Tensor::range(size.max(1)) - 1).astype(dtype);
+                let x = if size == 0 { Tensor::zeros(shape).astype(dtype) } else { x.reshape(shape) };
+                let back = x.to(&device).unwrap().to(&Device::cpu()).unwrap();
+                assert_eq!((back.dtype(), back.shape()), (dtype, x.shape()));
+                assert_eq!(elements(&back), elements(&x), "{device} {dtype}");
+            }
+        }
+    }
+}
+
+#[test]
+fn devices_that_are_not_there_are_refused() {
+    for (feature, device) in [
+        (cfg!(feature = "xla"), Device::xla(1)),
+        (cfg!(feature = "torch"), Device::torch(1)),
+        (cfg!(feature = "torch"), Device::torch_cuda(63)),
+        (cfg!(feature = "xla"), Device::xla_plugin("cuda", "/no/such/plugin.so", 0)),
+    ] {
+        let error = device.unwrap_err().to_string();
+        assert_eq!(error.contains("--features"), !feature, "{error}");
+    }
+}
+
+#[cfg(feature = "xla")]
+#[test]
+fn programs_become_readable_modules() {
+    use jaxnet_tensor::backend::xla::XlaBackend;
+    let avals = [Aval::new(DType::F32, [2, 3]), Aval::new(DType::F32, [3])];
+    let staged = stage(&avals, |x| {
+        let product = lax::dot_general(&x[0], &x[1], (&[1], &[0]), (&[], &[]))?;
+        Ok(vec![lax::reduce(ReduceKind::Sum, &(product * 0.1), &[0])?, (&x[1] * 2.0).exp()])
+    });
+    let text = XlaBackend::hlo_text(&staged.unwrap().program, &[true, true]).unwrap();
+    assert_eq!(
+        text,
+        "HloModule program, input_output_alias={ {1}: (1, {}, may-alias) }
+
+add_f32 {
+  p0 = f32[] parameter(0)
+  p1 = f32[] parameter(1)
+  ROOT add.2 = f32[] add(p0, p1)
+}
+
+ENTRY main {
+  p0 = f32[2,3] parameter(0)
+  p1 = f32[3] parameter(1)
+  dot.2 = f32[2] dot(p0, p1), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  constant.3 = f32[] constant(0.1)
+  broadcast.4 = f32[2] broadcast(constant.3), dimensions={}
+  multiply.5 = f32[2] multiply(dot.2, broadcast.4)
+  constant.6 = f32[] constant(0)
+  reduce.7 = f32[] reduce(multiply.5, constant.6), dimensions={0}, to_apply=add_f32
+  constant.8 = f32[] constant(2)
+  broadcast.9 = f32[3] broadcast(constant.8), dimensions={}
+  multiply.10 = f32[3] multiply(p1, broadcast.9)
+  exponential.11 = f32[3] exponential(multiply.10)
+  ROOT tuple.12 = (f32[], f32[3]) tuple(reduce.7, exponential.11)
+}
+"
+    );
+}
