@@ -17,7 +17,7 @@ const SIZE: usize = 200;
 
 /// The program that these instructions make, if they make one.
 pub fn build(mode: Mode, instructions: &[Instruction]) -> Option<Drawn> {
-    let mut scope = Scope::new(mode, &[]);
+    let mut scope = Scope::new(mode, false, &[]);
     scope.inputs = Some(Vec::new());
     scope.run(instructions);
     let results: Vec<Value> = scope.values.iter().rev().take(3).cloned().collect();
@@ -48,6 +48,8 @@ struct Scope {
     mode: Mode,
     builder: ProgramBuilder,
     values: Vec<Value>,
+    /// Whether it is in a loop, whose example is that of the first step only.
+    in_loop: bool,
     /// The inputs of the whole program; `None` within nested ones, which cannot have new ones.
     inputs: Option<Vec<(Operand, Tensor)>>,
 }
@@ -70,13 +72,13 @@ fn candidates(mode: Mode) -> &'static [&'static Row] {
 
 impl Scope {
     /// A scope whose program has these inputs.
-    fn new(mode: Mode, inputs: &[Value]) -> Self {
+    fn new(mode: Mode, in_loop: bool, inputs: &[Value]) -> Self {
         let mut builder = ProgramBuilder::new();
         let values = inputs
             .iter()
             .map(|value| Value { atom: builder.input(value.aval().strong()), example: value.example.clone() })
             .collect();
-        Scope { mode, builder, values, inputs: None }
+        Scope { mode, builder, values, in_loop, inputs: None }
     }
 
     fn run(&mut self, instructions: &[Instruction]) {
@@ -251,7 +253,8 @@ impl Scope {
             Domain::Distinct { .. } | Domain::Integers(..) | Domain::Bits => (-2.0, 2.0, true),
         };
         let (least, greatest) = if wide { (-4.0, 4.0) } else { (low, high) };
-        if floats(&value.example).iter().all(|x| (least..=greatest).contains(x)) {
+        let known = wide || !self.in_loop;
+        if known && floats(&value.example).iter().all(|x| (least..=greatest).contains(x)) {
             return value;
         }
         let unit = self.unary(UnaryOp::Logistic, &value);
@@ -292,7 +295,7 @@ impl Scope {
 
     /// A program of these operands that gives the last values of a body.
     fn body(&self, operands: &[Value], body: &[Instruction]) -> (Program, Vec<Aval>) {
-        let mut scope = Scope::new(self.mode, operands);
+        let mut scope = Scope::new(self.mode, self.in_loop, operands);
         scope.run(body);
         let results: Vec<Value> = scope.values.iter().rev().take(2).cloned().collect();
         let outputs: Vec<Atom> = results.iter().map(|value| value.atom).collect();
@@ -310,7 +313,7 @@ impl Scope {
         let (first, second) = body.split_at(body.len().div_ceil(2));
         let (program, results) = self.body(&operands, first);
         let other = {
-            let mut scope = Scope::new(self.mode, &operands);
+            let mut scope = Scope::new(self.mode, self.in_loop, &operands);
             scope.run(second);
             let last = scope.values.last().cloned().expect("at least the operands");
             let outputs: Vec<Atom> = results.iter().map(|aval| scope.adapt(&last, aval).atom).collect();
@@ -340,7 +343,7 @@ impl Scope {
         // An example of a step.
         let step = xs.aval().with_shape(xs.aval().shape.without_axis(0));
         let step = Value { atom: xs.atom, example: self.first(&xs, &step) };
-        let mut scope = Scope::new(self.mode, &[operands.clone(), vec![step]].concat());
+        let mut scope = Scope::new(self.mode, true, &[operands.clone(), vec![step]].concat());
         scope.run(body);
         let last = scope.values.last().cloned().expect("at least the operands");
         let mut outputs: Vec<Atom> = carry_aval.iter().map(|aval| scope.carry(&last, aval).atom).collect();
@@ -373,7 +376,7 @@ impl Scope {
         let carry = operands.pop().expect("at least one operand");
         let aval = carry.aval().strong();
         let cond = {
-            let mut scope = Scope::new(self.mode, &[start.clone(), carry.clone()]);
+            let mut scope = Scope::new(self.mode, true, &[start.clone(), carry.clone()]);
             let end = scope.number(DType::I32, 2.0);
             let counter = scope.values[0].clone();
             let verdict = scope.equation1(Elementwise::Compare(CompareOp::Lt), &[counter, end]);
@@ -381,7 +384,7 @@ impl Scope {
         };
         let body_consts = operands.len();
         let all = [operands, vec![start, carry]].concat();
-        let mut scope = Scope::new(self.mode, &all);
+        let mut scope = Scope::new(self.mode, true, &all);
         scope.run(body);
         let last = scope.values.last().cloned().expect("at least the operands");
         let next = scope.carry(&last, &aval);

@@ -116,7 +116,8 @@ fn reverse_mode_is_the_transpose_of_forward_mode() {
         let (forward, scale) = dot(&cotangents, &tangents);
         let gradients = pullback(cotangents.clone());
         let (reverse, other) = dot(&gradients, &direction);
-        if !forward.is_finite() && !reverse.is_finite() {
+        // A loop may leave the domains, and then it matters which zeros are known to be: 0 times NaN is NaN.
+        if results.iter().any(|y| floats(y).iter().any(|y| !y.is_finite())) {
             return Ok(());
         }
         if (forward - reverse).abs().is_nan() || (forward - reverse).abs() > 1e-9 * (1.0 + scale.max(other)) {
