@@ -126,6 +126,13 @@ impl Params {
 
     /// The part below a path, which may be one parameter.
     ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let net = sequential![Dense::new(4), Dense::new(2)];
+    /// let params = net.init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// assert_eq!(params.at("dense1").paths(), ["kernel", "bias"]);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there is none; the message lists what there is.
@@ -138,6 +145,12 @@ impl Params {
     }
 
     /// The part below a path, if there is one.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    /// let params = Dense::new(2).init_params(Key::new(0), &Tensor::ones([1, 3]));
+    /// assert!(params.get("bias").is_some() && params.get("scale").is_none());
+    /// ```
     pub fn get(&self, path: &str) -> Option<Params> {
         self.0.find(path).cloned().map(Params)
     }

@@ -90,6 +90,12 @@ impl Key {
     }
 
     /// Two keys.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// let (a, b) = Key::new(0).split();
+    /// assert_ne!(a.normal([2]).to_vec::<f32>(), b.normal([2]).to_vec::<f32>());
+    /// ```
     #[track_caller]
     pub fn split(self) -> (Key, Key) {
         let [a, b] = self.split_array();
@@ -391,6 +397,11 @@ impl Key {
     }
 
     /// `0..n` in random order, in i32.
+    ///
+    /// ```
+    /// use jaxnet_tensor::Key;
+    /// assert_eq!(Key::new(0).shuffled_range(4).sort(0).to_vec::<i32>(), [0, 1, 2, 3]);
+    /// ```
     #[track_caller]
     pub fn shuffled_range(self, n: usize) -> Tensor {
         // As `jax.random.permutation`: sorted by random words, as often as makes equal ones unlikely.

@@ -20,6 +20,11 @@ pub fn relu(x: &Tensor) -> Tensor {
 }
 
 /// `min(max(x, 0), 6)`, with derivative 0 at 0 and 6.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(relu6(&tensor![-1.0, 3.0, 9.0]).to_vec::<f32>(), [0.0, 3.0, 6.0]);
+/// ```
 #[track_caller]
 pub fn relu6(x: &Tensor) -> Tensor {
     x.ge(6).select(6, relu(x))
@@ -141,6 +146,11 @@ pub fn softplus(x: &Tensor) -> Tensor {
 }
 
 /// `x / (1 + |x|)`.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(softsign(&tensor![-1.0, 3.0]).to_vec::<f32>(), [-0.5, 0.75]);
+/// ```
 #[track_caller]
 pub fn softsign(x: &Tensor) -> Tensor {
     x / (x.abs() + 1)
@@ -158,6 +168,11 @@ pub fn sigmoid(x: &Tensor) -> Tensor {
 }
 
 /// `log(sigmoid(x))`, which does not lose small probabilities.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(log_sigmoid(&tensor![-1e4, 1e4]).to_vec::<f32>(), [-1e4, 0.0]);
+/// ```
 #[track_caller]
 pub fn log_sigmoid(x: &Tensor) -> Tensor {
     -softplus(&-x)
@@ -175,6 +190,11 @@ pub fn tanh(x: &Tensor) -> Tensor {
 }
 
 /// `x` clipped to `-1..=1`.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(hard_tanh(&tensor![-3.0, 0.5, 2.0]).to_vec::<f32>(), [-1.0, 0.5, 1.0]);
+/// ```
 #[track_caller]
 pub fn hard_tanh(x: &Tensor) -> Tensor {
     x.gt(1).select(1, x.lt(-1).select(-1, x))
@@ -264,6 +284,11 @@ pub fn log_softmax(x: &Tensor) -> Tensor {
 }
 
 /// `log(softmax(x))`, which does not lose small probabilities.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert!(log_softmax_axis(&Tensor::zeros([2, 3]), 0).allclose(-(2_f64.ln()), 1e-6, 0.0));
+/// ```
 #[track_caller]
 pub fn log_softmax_axis(x: &Tensor, axis: isize) -> Tensor {
     let shifted = shifted(x, axis);

@@ -5,6 +5,18 @@ use jaxnet_tensor::{Dims, Shape, Tensor};
 use crate::scope::Scope;
 
 /// How far windows reach over the edges of an input.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+///
+/// let x = Tensor::ones([5, 1]);
+/// let size = |pool: MaxPool| pool.apply(&Params::empty(), &x).dim(0);
+/// assert_eq!(size(MaxPool::new([3])), 3); // `Padding::Valid`
+/// assert_eq!(size(MaxPool::new([3]).padding(Padding::Same)), 5);
+/// assert_eq!(size(MaxPool::new([3]).padding([(1, 2)])), 6);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Padding {
     /// Not at all: only whole windows count.

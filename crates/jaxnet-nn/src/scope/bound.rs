@@ -14,6 +14,22 @@ impl Scope<'_> {
     ///
     /// The module visits its parameters once on `example`, of which only shapes and dtypes matter unless an
     /// initializer depends on data. (While parameters are made, it runs on it; otherwise it is traced.)
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// // A layer in a transform: the squared norm of the derivative of what it gives.
+    /// let layer = Dense::new(1);
+    /// let slope = parametrized("slope", move |cx, x: &Tensor| {
+    ///     let bound = cx.bind(&layer, x);
+    ///     let (vars, f) = (bound.vars.clone(), |vars: &Vars, x: &Tensor| bound.call(vars, None, x).0);
+    ///     grad(|x: Tensor| f(&vars, &x).sum())(x.clone()).square().sum()
+    /// });
+    /// let x = Tensor::ones([1, 3]);
+    /// let params = slope.init_params(Key::new(0), &x);
+    /// assert_eq!(params.paths(), ["dense.kernel", "dense.bias"]);
+    /// assert!(slope.apply(&params, &x).isclose(params["dense.kernel"].square().sum()).item::<bool>());
+    /// ```
     #[track_caller]
     pub fn bind<X: Tree, M: Module<X>>(&mut self, module: &M, example: &X) -> Bound<M> {
         self.bind_named(&module.name(), module, example)
@@ -135,6 +151,21 @@ impl Scope<'_> {
     /// Runs a module for each index along the leading axis of `xs`, handing the carry on: the module takes
     /// `(carry, x)` and gives `(carry, y)`. Parameters are shared by all steps, state goes from step to
     /// step, and each step has a key of its own.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// // A running sum with a learned decay.
+    /// let step = parametrized("step", |cx, (sum, x): &(Tensor, Tensor)| {
+    ///     let sum = sum * cx.param("decay", [], constant(0.5)) + x;
+    ///     (sum.clone(), sum)
+    /// });
+    /// let sums = parametrized("sums", move |cx, xs: &Tensor| cx.scan(&step, Tensor::scalar(0_f32), xs.clone()).1);
+    /// let xs = tensor![1.0, 1.0, 1.0];
+    /// let params = sums.init_params(Key::new(0), &xs);
+    /// assert_eq!(params.paths(), ["step.decay"]);
+    /// assert_eq!(sums.apply(&params, &xs).to_vec::<f32>(), [1.0, 1.5, 1.75]);
+    /// ```
     #[track_caller]
     pub fn scan<C, X, Y, M>(&mut self, module: &M, init: C, xs: X) -> (C, Y)
     where
@@ -201,6 +232,18 @@ impl Scope<'_> {
 
     /// Runs a module for one example on a batch along an axis of every leaf, with shared parameters and a
     /// key for each example. Modules with state cannot be run so.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// // A module for one vector, on rows of them.
+    /// let layer = parametrized("one", |cx, x: &Tensor| x * cx.param("scale", [3], ones()));
+    /// let rows = parametrized("rows", move |cx, x: &Tensor| cx.vmap(&layer, x.clone(), 0));
+    /// let x = Tensor::ones([5, 3]);
+    /// let params = rows.init_params(Key::new(0), &x);
+    /// assert_eq!(params.paths(), ["one.scale"]);
+    /// assert_eq!(rows.apply(&params, &x).shape().dims(), [5, 3]);
+    /// ```
     #[track_caller]
     pub fn vmap<X, M>(&mut self, module: &M, x: X, axis: isize) -> M::Output
     where
@@ -234,6 +277,17 @@ impl Scope<'_> {
     }
 
     /// Runs a module so that its derivative keeps only its inputs, and computes the rest again.
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let block = sequential![Dense::new(8), tanh, Dense::new(8)];
+    /// let net = parametrized("net", move |cx, x: &Tensor| cx.checkpoint(&block, x.clone()));
+    /// let x = Tensor::ones([2, 3]);
+    /// let params = net.init_params(Key::new(0), &x);
+    /// let gradients = grad(|params: Params| net.apply(&params, &x).sum())(params);
+    /// assert_eq!(gradients["sequential.dense1.bias"].to_vec::<f32>(), [2.0; 8]);
+    /// ```
     #[track_caller]
     pub fn checkpoint<X, M>(&mut self, module: &M, x: X) -> M::Output
     where

@@ -44,6 +44,18 @@ impl ModuleId {
 }
 
 /// How a module runs.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+///
+/// let (layer, x) = (Dropout::new(0.5), Tensor::ones([100]));
+/// let vars = layer.init(Key::new(0), &x);
+/// assert_eq!(layer.call(&vars, &x, Mode::Eval).0.mean().item::<f32>(), 1.0);
+/// let dropped = layer.call(&vars, &x, Mode::Train(Key::new(1))).0;
+/// assert!(dropped.eq(0.0).any().item::<bool>());
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub enum Mode {

@@ -262,12 +262,27 @@ float_methods! {
     /// `e^x - 1`, accurate near 0.
     expm1 => Expm1;
     /// The natural logarithm; NaN for negative numbers.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1.0, 0.0].log().to_vec::<f32>(), [0.0, f32::NEG_INFINITY]);
+    /// ```
     log => Log;
     /// `log(1 + x)`, accurate near 0.
     log1p => Log1p;
     /// The square root; NaN for negative numbers.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![4, 9].sqrt().to_vec::<f32>(), [2.0, 3.0]);
+    /// ```
     sqrt => Sqrt;
     /// `1 / sqrt(x)`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![4.0, 0.25].rsqrt().to_vec::<f32>(), [0.5, 2.0]);
+    /// ```
     rsqrt => Rsqrt;
     /// The cube root.
     cbrt => Cbrt;
@@ -288,6 +303,11 @@ float_methods! {
     /// The hyperbolic cosine.
     cosh => Cosh;
     /// The hyperbolic tangent.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![0.0, 100.0].tanh().to_vec::<f32>(), [0.0, 1.0]);
+    /// ```
     tanh => Tanh;
     /// The inverse hyperbolic sine.
     asinh => Asinh;
@@ -296,8 +316,18 @@ float_methods! {
     /// The inverse hyperbolic tangent.
     atanh => Atanh;
     /// The logistic function `1 / (1 + e^-x)`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![0.0, 100.0].sigmoid().to_vec::<f32>(), [0.5, 1.0]);
+    /// ```
     sigmoid => Logistic;
     /// The error function.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![0.0, 10.0].erf().to_vec::<f32>(), [0.0, 1.0]);
+    /// ```
     erf => Erf;
     /// `1 - erf(x)`, accurate for large `x`.
     erfc => Erfc;
@@ -586,6 +616,11 @@ impl Tensor {
     }
 
     /// [`isclose`](Self::isclose) with tolerances of one's own.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1.0, 2.0].isclose_within(1.1, 0.0, 0.2).to_vec::<bool>(), [true, false]);
+    /// ```
     #[track_caller]
     pub fn isclose_within(&self, other: impl Operand, rtol: f64, atol: f64) -> Tensor {
         let [x, y] = promote("isclose", [self.clone(), other.into_tensor()]).or_raise();
@@ -637,10 +672,20 @@ comparisons! {
     /// Not equal, as NaN is to itself.
     ne => Ne;
     /// Less.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].lt(2).to_vec::<bool>(), [true, false]);
+    /// ```
     lt => Lt;
     /// Less or equal.
     le => Le;
     /// Greater.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![1, 2].gt(tensor![0, 2]).to_vec::<bool>(), [true, false]);
+    /// ```
     gt => Gt;
     /// Greater or equal.
     ge => Ge;

@@ -42,12 +42,22 @@ impl Tensor {
     }
 
     /// The logarithm to base 10.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert!(tensor![1000.0].log10().isclose(3.0).item::<bool>());
+    /// ```
     #[track_caller]
     pub fn log10(&self) -> Tensor {
         self.log() * std::f64::consts::LOG10_E
     }
 
     /// `2^x`.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert!(tensor![3.0].exp2().isclose(8.0).item::<bool>());
+    /// ```
     #[track_caller]
     pub fn exp2(&self) -> Tensor {
         (self * std::f64::consts::LN_2).exp()
@@ -196,6 +206,12 @@ impl Tensor {
 
     /// The quotient of [`floor_divide`](Self::floor_divide) and the remainder of
     /// [`modulo`](Self::modulo).
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// let (quotient, remainder) = tensor![7, -7].divmod(3);
+    /// assert_eq!((quotient.to_vec::<i32>(), remainder.to_vec::<i32>()), (vec![2, -3], vec![1, 2]));
+    /// ```
     #[track_caller]
     pub fn divmod(&self, other: impl Operand) -> (Tensor, Tensor) {
         let other = other.into_tensor();

@@ -148,6 +148,11 @@ impl Tensor {
     }
 
     /// The standard deviation along some axes, which vanish.
+    ///
+    /// ```
+    /// use jaxnet_tensor::tensor;
+    /// assert_eq!(tensor![[1.0, 5.0], [2.0, 2.0]].std_axis(-1).to_vec::<f32>(), [2.0, 0.0]);
+    /// ```
     #[track_caller]
     pub fn std_axis(&self, axes: impl IntoAxes) -> Tensor {
         self.var_axis(axes).sqrt()
