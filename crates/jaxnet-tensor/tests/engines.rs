@@ -140,6 +140,7 @@ fn twice_and_sum() -> Program {
     builder.finish(&results)
 }
 
+#[cfg(any(feature = "xla", feature = "torch"))]
 #[test]
 fn mixing_devices_says_how_to_move() {
     for device in &devices()[1..] {
