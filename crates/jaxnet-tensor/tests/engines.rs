@@ -1,6 +1,6 @@
 //! The engines agree with each other.
 
-use jaxnet_tensor::primitive::{BinaryOp, CompareOp, Control, Random, ReduceKind};
+use jaxnet_tensor::primitive::{CompareOp, Control, Random, ReduceKind};
 use jaxnet_tensor::program::{self, ProgramBuilder, stage::stage};
 use jaxnet_tensor::trace::bind;
 use jaxnet_tensor::{Aval, DType, Device, Program, Result, Tensor, lax, tensor};
@@ -143,6 +143,7 @@ fn twice_and_sum() -> Program {
 #[cfg(any(feature = "xla", feature = "torch"))]
 #[test]
 fn mixing_devices_says_how_to_move() {
+    use jaxnet_tensor::primitive::BinaryOp;
     for device in &devices()[1..] {
         let here = tensor![1.0, 2.0].to(&Device::cpu()).unwrap();
         let there = tensor![1.0, 2.0].to(device).unwrap();
