@@ -146,8 +146,10 @@ struct Shared {
 
 // SAFETY: `tch::Tensor` is a counted pointer (with an atomic count) to an array that threads may read at
 // the same time; it is not `Sync` because methods that take `&self` can write to the array. Nothing here
-// calls such a method on a shared one: arrays are immutable once they are in a buffer, their storage is no
-// other buffer's, and what overwrites an array owns the only handle to it.
+// calls a method that writes: arrays are immutable once they are in a buffer.
+//
+// Several buffers may share storage, since libtorch's reshapes and broadcasts give views. Whoever adds a
+// method that overwrites must therefore know that the storage is its own, which `is_unique` does not say.
 unsafe impl Sync for Shared {}
 
 impl TorchBuffer {
