@@ -1,6 +1,6 @@
 //! Optimizers, as pure functions: a state goes in, a fresh one comes out.
 //!
-//! An optimizer ([`Sgd`], [`Momentum`], [`Adam`], [`RmsProp`]) is a value that holds its constants. What
+//! An optimizer ([`Sgd`], [`Momentum`], [`Adagrad`], [`RmsProp`], [`Adam`], [`Sm3`]) is a value that holds its constants. What
 //! changes while training, parameters included, is in an [`OptState`], an ordinary tree: it can be moved
 //! into a compiled function, carried through a `scan`, mapped by `vmap`, and saved. The methods are
 //! those of the trait [`Optimizer`].
@@ -34,6 +34,7 @@
 //! [`update_from_gradients`](Optimizer::update_from_gradients), perhaps after [`clip_by_global_norm`].
 #![deny(missing_docs)]
 
+mod adagrad;
 mod adam;
 mod clip;
 mod optimizer;
@@ -41,8 +42,10 @@ mod rms_prop;
 mod rule;
 mod schedule;
 mod sgd;
+mod sm3;
 mod state;
 
+pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use clip::{clip_by_global_norm, global_norm};
 pub use optimizer::Optimizer;
@@ -53,6 +56,7 @@ pub use schedule::{
     warmup,
 };
 pub use sgd::{Momentum, Sgd};
+pub use sm3::Sm3;
 pub use state::OptState;
 
 /// The README's code, compiled and run with the documented examples.

@@ -8,7 +8,8 @@ use crate::schedule::Schedule;
 use crate::sgd::times_rate;
 
 /// RMSProp: `v ← decay·v + (1 - decay)·g²`, `x ← x - lr·g / √(v + eps)`, as `rmsprop` of
-/// `jax.example_libraries.optimizers` and of optax.
+/// `jax.example_libraries.optimizers` and of optax; and with momentum, `m ← momentum·m + lr·g / √(v + eps)`,
+/// `x ← x - m`, as their `rmsprop_momentum` (JAXnet's `RmsPropMomentum`) and `rmsprop(momentum=…)`.
 ///
 /// Tieleman and Hinton, [Lecture 6.5 of Neural Networks for Machine
 /// Learning](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf), 2012. The
@@ -28,12 +29,13 @@ pub struct RmsProp {
     learning_rate: Schedule,
     decay: f64,
     eps: f64,
+    momentum: f64,
 }
 
 impl RmsProp {
     /// With a learning rate, which is a number or a schedule.
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        RmsProp { learning_rate: learning_rate.into(), decay: 0.9, eps: 1e-8 }
+        RmsProp { learning_rate: learning_rate.into(), decay: 0.9, eps: 1e-8, momentum: 0.0 }
     }
 
     /// How much of the mean of the squared gradients stays at each update.
@@ -49,9 +51,17 @@ impl RmsProp {
         self.eps = eps;
         self
     }
+
+    /// How much of the update before is made again at each update; 0 unless told otherwise.
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
 }
 
 const SQUARE: &str = "mean_square";
+const VELOCITY: &str = "velocity";
 
 impl UpdateRule for RmsProp {
     fn rate(&self, step: &Tensor) -> Tensor {
@@ -60,6 +70,9 @@ impl UpdateRule for RmsProp {
 
     fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
         slots.put(SQUARE, params.iter().map(Tensor::zeros_like).collect());
+        if self.momentum != 0.0 {
+            slots.put(VELOCITY, params.iter().map(Tensor::zeros_like).collect());
+        }
     }
 
     fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
@@ -67,10 +80,15 @@ impl UpdateRule for RmsProp {
         let old = slots.take(SQUARE);
         let squares: Vec<Tensor> =
             old.iter().zip(&gradients).map(|(square, g)| average(self.decay, square, &g.square())).collect();
-        let updates =
-            gradients.iter().zip(&squares).map(|(g, square)| -times_rate(&rate, &(g / (square + self.eps).sqrt())));
-        let updates = updates.collect();
+        let steps = gradients.iter().zip(&squares);
+        let mut steps: Vec<Tensor> =
+            steps.map(|(g, square)| times_rate(&rate, &(g / (square + self.eps).sqrt()))).collect();
         slots.put(SQUARE, squares);
-        updates
+        if self.momentum != 0.0 {
+            let old = slots.take(VELOCITY);
+            steps = old.iter().zip(&steps).map(|(velocity, step)| velocity * self.momentum + step).collect();
+            slots.put(VELOCITY, steps.clone());
+        }
+        steps.iter().map(|step| -step).collect()
     }
 }

@@ -2,8 +2,8 @@
 //! `fixtures/make.py` wrote down.
 
 use jaxnet_optim::{
-    Adam, Momentum, Optimizer, RmsProp, Schedule, Sgd, UpdateRule, clip_by_global_norm, constant, cosine_decay,
-    exponential_decay, inverse_time_decay, piecewise_constant, polynomial_decay, warmup,
+    Adagrad, Adam, Momentum, Optimizer, RmsProp, Schedule, Sgd, Sm3, UpdateRule, clip_by_global_norm, constant,
+    cosine_decay, exponential_decay, inverse_time_decay, piecewise_constant, polynomial_decay, warmup,
 };
 use jaxnet_tensor::{DType, Tensor};
 use serde_json::Value;
@@ -59,6 +59,11 @@ fn follow_all(dtype: DType, exact: f64, scheduled: f64) {
     check("adam_warmup_cosine", &Adam::new(warmup(5, cosine_decay(0.1, 15, 0.0))), scheduled);
     check("rms_prop", &RmsProp::new(0.01), exact);
     check("rms_prop_stax", &RmsProp::new(0.01).decay(0.75).eps(1e-4), exact);
+    check("rms_prop_momentum", &RmsProp::new(0.01).momentum(0.8), exact);
+    check("rms_prop_momentum_stax", &RmsProp::new(0.01).decay(0.75).eps(1e-4).momentum(0.8), exact);
+    check("adagrad", &Adagrad::new(0.1), exact);
+    check("adagrad_stax", &Adagrad::new(0.1).initial_accumulator(0.0).eps(0.0).momentum(0.7), exact);
+    check("sm3_stax", &Sm3::new(0.1).momentum(0.7), exact);
     follow("clipped", &Sgd::new(0.1), dtype, exact, Some(5.0));
 }
 
