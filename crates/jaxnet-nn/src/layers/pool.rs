@@ -34,7 +34,7 @@ fn average(x: &Tensor, windows: &Windows, layout: &Layout) -> Tensor {
     // Padding is not counted, so that it does not dilute the average at the edges.
     let spatial = &x.shape()[layout.batch.rank()..x.rank() - 1];
     let ones = Tensor::ones(spatial.iter().copied().chain([1]).collect::<Shape>());
-    let alone = Layout { batch: Shape::scalar(), channels: 1, padding: layout.padding.clone() };
+    let alone = Layout { batch: Shape::scalar(), padding: layout.padding.clone() };
     let count = lax::reduce_window(WindowKind::Sum, &ones, &windows.over(&alone)).or_raise();
     // Where a window is all padding the average is 0, not NaN.
     sum / count.maximum(1.0).astype(x.dtype())

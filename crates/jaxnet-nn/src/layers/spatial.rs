@@ -53,7 +53,6 @@ pub(super) struct Windows {
 pub(super) struct Layout {
     /// The axes before the spatial ones.
     pub batch: Shape,
-    pub channels: usize,
     pub padding: Vec<(i64, i64)>,
 }
 
@@ -73,6 +72,27 @@ impl Windows {
     }
 
     fn lay_out(&self, x: &Tensor) -> Result<Layout, String> {
+        let (batch, rest) = x.shape().split_at(self.batch_axes(x)?);
+        Ok(Layout { batch: batch.into(), padding: self.pad(&rest[..rest.len() - 1])? })
+    }
+
+    /// How many axes of an input come before the spatial ones.
+    pub fn batch_axes(&self, x: &Tensor) -> Result<usize, String> {
+        let rank = self.check()?;
+        if x.rank() < rank + 1 {
+            let wanted = if rank == 1 { "1 spatial axis".to_string() } else { format!("{rank} spatial axes") };
+            return Err(format!(
+                "windows {:?} need an input of {wanted} and then channels, after any batch axes; got shape {} \
+                 (`expand_dims(-1)` adds an axis of one channel)",
+                self.size,
+                x.shape()
+            ));
+        }
+        Ok(x.rank() - rank - 1)
+    }
+
+    /// The number of spatial axes, if the windows make sense in themselves.
+    pub fn check(&self) -> Result<usize, String> {
         let rank = self.size.len();
         for (what, sizes) in [("a window", &self.size), ("strides", &self.strides), ("a dilation", &self.dilation)] {
             if sizes.len() != rank || sizes.contains(&0) {
@@ -86,38 +106,24 @@ impl Windows {
         if rank == 0 {
             return Err("needs windows of at least one spatial axis".into());
         }
-        if x.rank() < rank + 1 {
-            let wanted = if rank == 1 { "1 spatial axis".to_string() } else { format!("{rank} spatial axes") };
-            return Err(format!(
-                "windows {:?} need an input of {wanted} and then channels, after any batch axes; got shape {} \
-                 (`expand_dims(-1)` adds an axis of one channel)",
-                self.size,
-                x.shape()
-            ));
-        }
-        let (batch, rest) = x.shape().split_at(x.rank() - rank - 1);
-        let spatial = &rest[..rank];
-        let span: Dims = self.size.iter().zip(&self.dilation).map(|(&size, &by)| (size - 1) * by + 1).collect();
-        let padding: Vec<(i64, i64)> = match &self.padding {
-            Padding::Valid => vec![(0, 0); rank],
-            Padding::Same => (0..rank)
-                .map(|axis| {
-                    let places = spatial[axis].div_ceil(self.strides[axis]);
-                    let needed = places.saturating_sub(1) * self.strides[axis] + span[axis];
-                    let total = if places == 0 { 0 } else { needed.saturating_sub(spatial[axis]) };
-                    ((total / 2) as i64, (total - total / 2) as i64)
-                })
-                .collect(),
-            Padding::Explicit(padding) if padding.len() == rank => {
-                padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect()
-            }
-            Padding::Explicit(padding) => {
-                return Err(format!(
-                    "padding {padding:?} must have one pair for each spatial axis of windows {:?}",
-                    self.size
-                ));
-            }
-        };
+        Ok(rank)
+    }
+
+    /// How far each window reaches: its size with the holes.
+    pub fn span(&self) -> Dims {
+        self.size.iter().zip(&self.dilation).map(|(&size, &by)| (size - 1) * by + 1).collect()
+    }
+
+    /// The padding of spatial axes of these sizes.
+    pub fn pad(&self, spatial: &[usize]) -> Result<Vec<(i64, i64)>, String> {
+        let rank = self.size.len();
+        let span = self.span();
+        let padding = self.padding_or(|axis| {
+            let places = spatial[axis].div_ceil(self.strides[axis]);
+            let needed = places.saturating_sub(1) * self.strides[axis] + span[axis];
+            let total = if places == 0 { 0 } else { needed.saturating_sub(spatial[axis]) };
+            (total / 2, total - total / 2)
+        })?;
         for axis in 0..rank {
             let padded = spatial[axis] as i64 + padding[axis].0 + padding[axis].1;
             if spatial[axis] > 0 && padded < span[axis] as i64 {
@@ -133,6 +139,23 @@ impl Windows {
                 ));
             }
         }
-        Ok(Layout { batch: batch.into(), channels: rest[rank], padding })
+        Ok(padding)
+    }
+
+    /// The padding for each spatial axis, with `same` for [`Padding::Same`].
+    pub fn padding_or(&self, same: impl Fn(usize) -> (usize, usize)) -> Result<Vec<(i64, i64)>, String> {
+        let rank = self.size.len();
+        let pairs = match &self.padding {
+            Padding::Valid => vec![(0, 0); rank],
+            Padding::Same => (0..rank).map(same).collect(),
+            Padding::Explicit(padding) if padding.len() == rank => padding.clone(),
+            Padding::Explicit(padding) => {
+                return Err(format!(
+                    "padding {padding:?} must have one pair for each spatial axis of windows {:?}",
+                    self.size
+                ));
+            }
+        };
+        Ok(pairs.into_iter().map(|(low, high)| (low as i64, high as i64)).collect())
     }
 }

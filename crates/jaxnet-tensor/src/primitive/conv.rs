@@ -15,7 +15,7 @@ pub struct ConvDims {
     pub lhs_batch: usize,
     /// The input's feature axis.
     pub lhs_feature: usize,
-    /// The input's spatial axes.
+    /// The input's spatial axes, in the order of the strides, the padding and the dilations.
     pub lhs_spatial: Dims,
     /// The kernel's output feature axis.
     pub rhs_output_feature: usize,
@@ -33,7 +33,8 @@ pub struct ConvDims {
 
 impl ConvDims {
     /// Reads strings such as `("NHWC", "HWIO", "NHWC")`: `N` batch, `C` feature, `O` and `I` output and
-    /// input feature of the kernel; the other letters, spatial axes, in the order of the first string.
+    /// input feature of the kernel; the other letters, spatial axes, in the order of the kernel's string, as in
+    /// JAX.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl ConvDims {
                 )),
             }
         };
-        let spatial: Vec<char> = lhs.chars().filter(|letter| !"NC".contains(*letter)).collect();
+        let spatial: Vec<char> = rhs.chars().filter(|letter| !"OI".contains(*letter)).collect();
         let all = |text: &str| spatial.iter().map(|&letter| find(text, letter)).collect::<Result<Dims>>();
         let dims = ConvDims {
             lhs_batch: find(lhs, 'N')?,
