@@ -13,6 +13,7 @@ mod elementwise;
 mod index;
 mod npy;
 mod numeric;
+mod operators;
 mod reduce;
 mod search;
 mod shape;
@@ -24,8 +25,8 @@ use std::sync::Arc;
 
 pub use contract::ContractAxes;
 pub use convert::NestedArray;
-pub use elementwise::Operand;
 pub use index::{At, Ellipsis, IndexArg, IntoIndex, NewAxis, Step, s};
+pub use operators::Operand;
 pub use shape::IntoSizes;
 
 use crate::aval::{Aval, Literal};

@@ -1,6 +1,6 @@
 //! Elementwise functions that are composed of the primitive ones.
 
-use super::elementwise::{float, number, promote};
+use super::operators::{float, number, promote};
 use super::{Operand, Tensor};
 use crate::aval::Scalar;
 use crate::dtype::DType;

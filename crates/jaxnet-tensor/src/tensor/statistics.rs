@@ -1,6 +1,6 @@
 //! Statistics beyond means: quantiles, covariances, differences, counts.
 
-use super::elementwise::{float, number};
+use super::operators::{float, number};
 use super::{Operand, Tensor, normalize_axis};
 use crate::dtype::DType;
 use crate::error::{Error, OrRaise, Result, raise};
