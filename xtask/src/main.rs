@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod downstream;
 mod setup;
 
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ enum Task {
     },
     /// Everything that must hold before a commit: formatting, lints, documentation, unused dependencies.
     Check,
-    /// All tests and all documented examples.
+    /// All tests, all documented examples, and crates that depend on ours from outside.
     Test,
     /// Benchmarks of our own over time, or side by side with other frameworks.
     Bench(bench::Options),
@@ -38,8 +39,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup { engines } => setup::setup(&engines),
         Task::Check => check::check(),
-        // Also the documented examples, which `cargo test` runs when no target is named.
-        Task::Test => cargo::cargo(&["test", "--workspace"]),
+        Task::Test => test(),
         Task::Bench(options) => bench::bench(&options),
     };
     match result {
@@ -49,4 +49,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn test() -> Result<(), String> {
+    // Also the documented examples, which `cargo test` runs when no target is named.
+    cargo::cargo(&["test", "--workspace"])?;
+    downstream::check(&[])
 }
