@@ -22,8 +22,18 @@ pub struct Workload {
     pub repeats: f64,
 }
 
-const WORKLOADS: [Workload; 3] = [
+const WORKLOADS: [Workload; 5] = [
     Workload { name: "mlp", title: "training step of an MLP 784-1024-1024-10, batch 128, momentum", repeats: 1.0 },
+    Workload {
+        name: "vae",
+        title: "training step of a VAE 784-512-512-10-512-512-784, batch 32, momentum",
+        repeats: 1.0,
+    },
+    Workload {
+        name: "convnet",
+        title: "training step of a ConvNet (3x3x32, 3x3x64, max 2, dense 128, dense 10), 28x28, batch 128, Adam",
+        repeats: 1.0,
+    },
     Workload { name: "elementwise", title: "`sin(x)*exp(-x)+x*x-0.5`, 10 million f32, compiled", repeats: 1.0 },
     Workload { name: "dispatch_eager", title: "eager `x + 1` on four f32", repeats: 1000.0 },
 ];

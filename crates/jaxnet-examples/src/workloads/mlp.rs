@@ -12,10 +12,11 @@ pub(super) fn setup(device: &Device) -> Result<Step> {
         softmax_cross_entropy_with_integer_labels(&cx.call(&net, x), labels).mean()
     });
     let [init, images, labels] = Key::new(0).split_array();
-    let batch = (images.uniform([128, 784]).to(device)?, labels.randint([128], 0, 10).to(device)?);
+    let batch = (images.uniform([128, 784]), labels.randint([128], 0, 10));
 
     let opt = Momentum::new(0.01, 0.9);
-    let mut state = Some(opt.init(loss.init_params(init, &batch)));
+    let mut state = Some(opt.init(loss.init_params(init, &batch)).to_device(device)?);
+    let batch = batch.to_device(device)?;
     let step = jit(move |(state, batch): (OptState, (Tensor, Tensor))| {
         opt.update_and_get_loss(state, |params| loss.apply(&params, &batch))
     });

@@ -3,9 +3,11 @@
 //! A workload is written as a user would write it, and says in its documentation what a step is, so
 //! that another framework can do exactly that.
 
+mod convnet;
 mod dispatch_eager;
 mod elementwise;
 mod mlp;
+mod vae;
 
 use jaxnet_tensor::{Device, Error, Result};
 
@@ -16,8 +18,13 @@ pub type Step = Box<dyn FnMut()>;
 pub type Setup = fn(&Device) -> Result<Step>;
 
 /// All workloads by name.
-pub const WORKLOADS: [(&str, Setup); 3] =
-    [("mlp", mlp::setup), ("elementwise", elementwise::setup), ("dispatch_eager", dispatch_eager::setup)];
+pub const WORKLOADS: [(&str, Setup); 5] = [
+    ("mlp", mlp::setup),
+    ("vae", vae::setup),
+    ("convnet", convnet::setup),
+    ("elementwise", elementwise::setup),
+    ("dispatch_eager", dispatch_eager::setup),
+];
 
 /// The workload of a name, ready to run.
 ///
