@@ -7,6 +7,7 @@ use jaxnet_tensor::primitive::{ConvDims, ConvGeneralDilated};
 use jaxnet_tensor::{Dims, Key, OrRaise, Shape, Tensor, lax, promote_types};
 
 use super::Tag;
+use super::norm::WeightNorm;
 use super::spatial::{Padding, Windows};
 use crate::init::{Init, Initializer, glorot_normal, normal};
 use crate::module::Module;
@@ -47,6 +48,7 @@ pub struct Conv {
     dims: Option<ConvDims>,
     kernel_init: Init,
     bias_init: Option<Init>,
+    weight_norm: Option<WeightNorm>,
 }
 
 impl Conv {
@@ -62,6 +64,7 @@ impl Conv {
             dims: None,
             kernel_init: Init::new(glorot_normal()),
             bias_init: Some(Init::new(normal(1e-6))),
+            weight_norm: None,
         }
     }
 
@@ -149,6 +152,30 @@ impl Conv {
         Conv { bias_init: None, ..self }
     }
 
+    /// The layer with its kernel split into directions, `kernel`, and lengths, `scale`: weight normalization
+    /// (Salimans and Kingma 2016). For the inputs that the parameters are made with, each output channel has mean 0
+    /// (unless the layer has no bias) and this standard deviation, usually 1; after that, `scale` and `bias` are
+    /// parameters like others.
+    ///
+    /// The initializer of the bias does not count then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let layer = Conv::new(4, [3, 3]).weight_norm(1.0);
+    /// let x = Key::new(1).normal([2, 8, 8, 3]) * 5.0 + 3.0;
+    /// let params = layer.init_params(Key::new(0), &x);
+    /// assert_eq!(params.paths(), ["kernel", "scale", "bias"]);
+    /// let y = layer.apply(&params, &x);
+    /// assert!(y.mean_axis([0, 1, 2]).allclose(Tensor::zeros([4]), 0.0, 1e-4));
+    /// assert!(y.std_axis([0, 1, 2]).allclose(Tensor::ones([4]), 1e-3, 0.0));
+    /// ```
+    pub fn weight_norm(self, init_scale: f64) -> Self {
+        Conv { weight_norm: Some(WeightNorm { init_scale }), ..self }
+    }
+
     /// The layer with another name in parameter trees.
     pub fn named(self, name: impl Into<Arc<str>>) -> Self {
         Conv { tag: self.tag.named(name), ..self }
@@ -179,15 +206,19 @@ impl Module<Tensor> for Conv {
             shape[*axis] = size;
         }
         let kernel = cx.param("kernel", Shape::from(shape), init);
-        let y = convolve(&x, &kernel, &parameters);
-        let y = match &self.bias_init {
-            Some(init) => {
+        let y = match (self.weight_norm, &self.bias_init) {
+            (Some(norm), bias) => {
+                let (kernel_axis, axis) = (dims.rhs_output_feature, dims.out_feature);
+                norm.run(cx, &kernel, kernel_axis, axis, bias.is_some(), |kernel| convolve(&x, kernel, &parameters))
+            }
+            (None, Some(init)) => {
+                let y = convolve(&x, &kernel, &parameters);
                 let bias = cx.param("bias", [self.out_channels], init.clone());
                 let mut shape = vec![1; y.rank()];
                 shape[dims.out_feature] = self.out_channels;
                 y + bias.reshape(shape)
             }
-            None => y,
+            (None, None) => convolve(&x, &kernel, &parameters),
         };
         let Some(batch) = batch else { return y };
         let shape: Shape = batch.iter().chain(&y.shape()[1..]).copied().collect();

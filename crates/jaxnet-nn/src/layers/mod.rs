@@ -11,7 +11,7 @@ mod spatial;
 pub use conv::Conv;
 pub use dense::Dense;
 pub use dropout::Dropout;
-pub use norm::BatchNorm;
+pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pool::{AvgPool, MaxPool, SumPool};
 pub use recurrent::{GruCell, RecurrentCell, Rnn};
 pub use spatial::Padding;

@@ -1,11 +1,12 @@
-//! Normalization.
+//! Normalization by a batch.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use jaxnet_tensor::{DType, Error, Shape, Tensor, raise};
+use jaxnet_tensor::{Error, Shape, Tensor, raise};
 
-use super::Tag;
+use super::super::Tag;
+use super::{places, wide};
 use crate::init::{ones, zeros};
 use crate::module::Module;
 use crate::scope::{ModuleId, Scope};
@@ -123,19 +124,10 @@ impl BatchNorm {
             }
             return (0..rank - 1).collect();
         };
-        let mut reduced = Vec::new();
-        for &axis in axes {
-            let place = if axis < 0 { axis + rank as isize } else { axis };
-            if place < 0 || place >= rank as isize || reduced.contains(&(place as usize)) {
-                cx.fail(
-                    "BatchNorm",
-                    format!("axes {axes:?} must each be one of the {rank} axes of the input {}, once", x.aval()),
-                )
-            }
-            reduced.push(place as usize);
+        match places(axes, x) {
+            Ok(axes) => axes,
+            Err(message) => cx.fail("BatchNorm", message),
         }
-        reduced.sort_unstable();
-        reduced
     }
 }
 
@@ -144,10 +136,7 @@ impl Module<Tensor> for BatchNorm {
 
     fn forward(&self, cx: &mut Scope<'_>, x: &Tensor) -> Tensor {
         let axes = self.reduced(cx, x);
-        let x = match x.dtype() {
-            DType::F64 => x.clone(),
-            _ => x.astype(DType::F32),
-        };
+        let x = wide(x);
         let stay = x.shape().without_axes(&axes);
         let beside: Shape =
             x.shape().iter().enumerate().map(|(axis, &size)| if axes.contains(&axis) { 1 } else { size }).collect();
