@@ -1,13 +1,13 @@
 //! Generalized matrix products, as batched ones.
 
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
-use super::convert::sizes;
+use super::convert::{Torch, sizes};
 use crate::aval::Aval;
 use crate::primitive::DotGeneral;
 use crate::shape::Dims;
 
-pub(super) fn run(op: &DotGeneral, inputs: &[&Tensor], avals: &[&Aval], output: &Aval) -> Result<Tensor, TchError> {
+pub(super) fn run(op: &DotGeneral, inputs: &[&Tensor], avals: &[&Aval], output: &Aval) -> Torch {
     let (lhs, rhs) = (avals[0], avals[1]);
     let lhs_free = DotGeneral::free(lhs.rank(), &op.lhs_contracting, &op.lhs_batch);
     let rhs_free = DotGeneral::free(rhs.rank(), &op.rhs_contracting, &op.rhs_batch);

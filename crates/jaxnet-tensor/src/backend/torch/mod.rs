@@ -3,12 +3,17 @@
 //! libtorch's own differentiation stays off. One file a family says how its primitives are computed, as in
 //! [`primitive`](crate::primitive).
 
+mod conv;
 mod convert;
 mod device;
 mod dot;
 mod elementwise;
+mod index;
 mod random;
 mod reduce;
+mod shape;
+mod sort;
+mod window;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -17,6 +22,8 @@ use smallvec::SmallVec;
 use tch::{TchError, Tensor};
 
 pub(crate) use device::device;
+
+use convert::Torch;
 
 use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, Value};
 use crate::aval::Aval;
@@ -92,7 +99,8 @@ impl Backend for TorchBackend {
             .collect();
         let avals: SmallVec<[&Aval; 3]> = inputs.iter().map(|input| input.aval).collect();
         let _without_autograd = tch::no_grad_guard();
-        let results = run(primitive, &operands, &avals, outputs)?.map_err(|error| self.fail(device, error))?;
+        let results =
+            run(primitive, &operands, &avals, outputs, self.on(device)).map_err(|error| self.fail(device, error))?;
         Ok(results.into_iter().map(TorchBuffer::boxed).collect())
     }
 
@@ -109,25 +117,27 @@ impl Backend for TorchBackend {
     }
 }
 
-/// Runs a primitive. The outer error is ours, the inner one libtorch's.
+/// Runs a primitive, which is none of those that hold programs.
 fn run(
     primitive: &Primitive,
     inputs: &[&Tensor],
     avals: &[&Aval],
     outputs: &[Aval],
-) -> Result<std::result::Result<Vec<Tensor>, TchError>> {
-    let one = |result: std::result::Result<Tensor, TchError>| result.map(|tensor| vec![tensor]);
-    Ok(match primitive {
-        Primitive::Elementwise(op) => one(elementwise::run(op, inputs, avals, &outputs[0])?),
-        Primitive::Reduce(op) => one(reduce::run(op, inputs[0], avals[0], &outputs[0])?),
+    device: tch::Device,
+) -> Torch<Vec<Tensor>> {
+    let one = |result: Torch| result.map(|tensor| vec![tensor]);
+    match primitive {
+        Primitive::Elementwise(op) => one(elementwise::run(op, inputs, avals)),
+        Primitive::Shape(op) => one(shape::run(op, inputs, &outputs[0], device)),
+        Primitive::Reduce(op) => one(reduce::run(op, inputs[0], avals[0], &outputs[0])),
+        Primitive::Window(op) => one(window::run(op, inputs, avals, &outputs[0])),
         Primitive::Dot(op) => one(dot::run(op, inputs, avals, &outputs[0])),
+        Primitive::Conv(op) => one(conv::run(op, inputs, avals, &outputs[0])),
+        Primitive::Index(op) => one(index::run(op, inputs, avals, &outputs[0])),
+        Primitive::Sort(op) => sort::run(op, inputs, avals),
         Primitive::Random(op) => random::run(op, inputs, &outputs[0]),
-        other => return Err(missing(other.name())),
-    })
-}
-
-fn missing(op: &str) -> Error {
-    Error::invalid(op, "the libtorch engine does not have it yet; move its operands to `Device::cpu()`")
+        Primitive::Control(op) => unreachable!("{} holds programs, which the caller runs", op.name()),
+    }
 }
 
 /// What libtorch said, without its C++ backtrace.
