@@ -3,6 +3,7 @@
 mod conv;
 mod dense;
 mod dropout;
+mod embedding;
 mod norm;
 mod pool;
 mod recurrent;
@@ -11,12 +12,15 @@ mod spatial;
 pub use conv::Conv;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use embedding::{Attend, Embedding};
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
-pub use pool::{AvgPool, MaxPool, SumPool};
+pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, SumPool};
 pub use recurrent::{GruCell, RecurrentCell, Rnn};
 pub use spatial::Padding;
 
 use std::sync::Arc;
+
+use jaxnet_tensor::Tensor;
 
 use crate::scope::ModuleId;
 
@@ -39,4 +43,19 @@ impl Tag {
     fn named(&self, name: impl Into<Arc<str>>) -> Self {
         Tag { id: self.id, name: name.into() }
     }
+}
+
+/// Axes of an input, as positive numbers in order, or what is wrong with them.
+fn places(axes: &[isize], x: &Tensor) -> Result<Vec<usize>, String> {
+    let rank = x.rank() as isize;
+    let mut found = Vec::new();
+    for &axis in axes {
+        let place = if axis < 0 { axis + rank } else { axis };
+        if place < 0 || place >= rank || found.contains(&(place as usize)) {
+            return Err(format!("axes {axes:?} must each be one of the {rank} axes of the input {}, once", x.aval()));
+        }
+        found.push(place as usize);
+    }
+    found.sort_unstable();
+    Ok(found)
 }

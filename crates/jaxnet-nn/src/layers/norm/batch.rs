@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jaxnet_tensor::{Error, Shape, Tensor, raise};
 
-use super::super::Tag;
-use super::{places, wide};
+use super::super::{Tag, places};
+use super::wide;
 use crate::init::{ones, zeros};
 use crate::module::Module;
 use crate::scope::{ModuleId, Scope};

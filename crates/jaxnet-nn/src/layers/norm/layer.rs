@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jaxnet_tensor::{Shape, Tensor};
 
-use super::super::Tag;
-use super::{narrow, optional, places, wide};
+use super::super::{Tag, places};
+use super::{narrow, optional, wide};
 use crate::init::{ones, zeros};
 use crate::module::Module;
 use crate::scope::{ModuleId, Scope};

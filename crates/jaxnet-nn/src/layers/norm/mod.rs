@@ -35,18 +35,3 @@ fn narrow(y: Tensor, x: &Tensor, parameters: &[&Option<Tensor>]) -> Tensor {
 fn optional(cx: &mut Scope<'_>, has: bool, name: &str, shape: &Shape, init: impl Initializer) -> Option<Tensor> {
     has.then(|| cx.param(name, shape, init))
 }
-
-/// Axes of an input, as positive numbers in order, or what is wrong with them.
-fn places(axes: &[isize], x: &Tensor) -> Result<Vec<usize>, String> {
-    let rank = x.rank() as isize;
-    let mut found = Vec::new();
-    for &axis in axes {
-        let place = if axis < 0 { axis + rank } else { axis };
-        if place < 0 || place >= rank || found.contains(&(place as usize)) {
-            return Err(format!("axes {axes:?} must each be one of the {rank} axes of the input {}, once", x.aval()));
-        }
-        found.push(place as usize);
-    }
-    found.sort_unstable();
-    Ok(found)
-}

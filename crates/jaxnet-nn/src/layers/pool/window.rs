@@ -1,11 +1,12 @@
-//! Pooling.
+//! Pooling by windows that slide.
 
 use std::borrow::Cow;
 
 use jaxnet_tensor::primitive::{WindowDims, WindowKind};
 use jaxnet_tensor::{DType, Dims, OrRaise, Shape, Tensor, lax};
 
-use super::spatial::{Layout, Padding, Windows};
+use super::super::spatial::{Layout, Padding, Windows};
+use super::as_float;
 use crate::module::Module;
 use crate::scope::{ModuleId, Scope};
 
@@ -26,7 +27,7 @@ impl Windows {
 /// Sums divided by how many elements of the input each window has.
 #[track_caller]
 fn average(x: &Tensor, windows: &Windows, layout: &Layout) -> Tensor {
-    let x = if x.dtype().is_float() { x.clone() } else { x.astype(x.dtype().to_float()) };
+    let x = as_float(x);
     let sum = lax::reduce_window(WindowKind::Sum, &x, &windows.over(layout)).or_raise();
     if layout.padding.iter().all(|&padding| padding == (0, 0)) {
         return sum / windows.size.iter().product::<usize>() as f64;
