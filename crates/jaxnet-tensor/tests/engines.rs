@@ -1,6 +1,6 @@
 //! The engines agree with each other.
 
-use jaxnet_tensor::primitive::{CompareOp, Control, Random, ReduceKind};
+use jaxnet_tensor::primitive::{CompareOp, Control, Index, Random, ReduceKind};
 use jaxnet_tensor::program::{self, ProgramBuilder, stage::stage};
 use jaxnet_tensor::trace::bind;
 use jaxnet_tensor::{Aval, DType, Device, Program, Result, Tensor, lax, tensor};
@@ -128,6 +128,64 @@ fn donated_inputs_are_used_up_and_others_kept() {
         assert_eq!(results[1].item::<f32>(), 3.0);
         assert_eq!(other.to_vec::<f32>(), [1.0, 2.0, 3.0]);
     }
+}
+
+/// Engines may give views of one memory, and may write into what nobody needs any more: never both.
+#[test]
+fn views_stay_what_they_are_when_others_are_overwritten() {
+    let x = Tensor::range(12).astype(DType::F32).reshape([3, 4]);
+    agree(std::slice::from_ref(&x), 1e-6, |x| {
+        let own = x[0].exp();
+        let turned = lax::transpose(&own, &[1, 0])?;
+        let part = lax::slice_axis(&own, 0, 1, 2, 1)?;
+        let row = lax::reshape(&part, [4])?;
+        // The last to use `own` itself, but not its memory; then the last to use each view.
+        let more = &own + 1.0;
+        Ok(vec![&turned * 2.0, &row - 1.0, more, -turned])
+    });
+    agree(&[tensor![1.0, 2.0, 3.0, 4.0], x.clone()], 1e-6, |x| {
+        let wide = lax::broadcast_in_dim(&x[0].sin(), [3, 4], &[1])?;
+        Ok(vec![&wide + &x[1], wide.exp()])
+    });
+    for device in devices() {
+        let there = x.to(&device).unwrap();
+        let (flat, turned) = (there.reshape([12]), lax::transpose(&there, &[1, 0]).unwrap());
+        let before = [elements(&flat), elements(&turned)];
+        let avals = [Aval::new(DType::F32, [3, 4])];
+        let negated = stage(&avals, |x| Ok(vec![-(&x[0] * 3.0)])).unwrap().program;
+        let result = program::run(&negated, vec![there]).unwrap();
+        assert_eq!(elements(&result[0]), before[0].iter().map(|x| -3.0 * x).collect::<Vec<_>>());
+        assert_eq!([elements(&flat), elements(&turned)], before, "{device}");
+        // A result that is the operand.
+        let same = stage(&avals, |x| Ok(vec![lax::reshape(&x[0], [12])?, &x[0] + 1.0])).unwrap().program;
+        let result = program::run(&same, vec![x.to(&device).unwrap()]).unwrap();
+        assert_eq!(elements(&result[0]), before[0]);
+        let shifted = program::run(&same, vec![result[0].reshape([3, 4])]).unwrap();
+        assert_eq!((elements(&result[0]), elements(&shifted[0])), (before[0].clone(), before[0].clone()));
+    }
+}
+
+/// `for i in 0..3 { x = update(x, x[i] * 2, i) }`, in which the carry may be written to in place, from an
+/// operand that somebody else has.
+#[test]
+fn loops_write_into_their_own_memory_only() {
+    let row = Aval::new(DType::F32, [1]);
+    let carry = [Aval::scalar(DType::I32), Aval::new(DType::F32, [3])];
+    let cond = stage(&carry, |x| Ok(vec![lax::compare(CompareOp::Lt, &x[0], &Tensor::scalar(3))?])).unwrap();
+    let body = stage(&carry, |x| {
+        let one = bind(&Index::DynamicSlice { sizes: row.shape.clone() }.into(), &[x[1].clone(), x[0].clone()])?;
+        let twice = &one[0] * 2.0;
+        let next = bind(&Index::DynamicUpdateSlice.into(), &[x[1].clone(), twice, x[0].clone()])?;
+        Ok(vec![&x[0] + 1, next[0].clone()])
+    })
+    .unwrap();
+    let control = Control::While { cond: cond.program, body: body.program, cond_consts: 0, body_consts: 0 };
+    let run = |x: &[Tensor]| {
+        let mut results = bind(&control.clone().into(), &[Tensor::from(0), x[0].clone()])?.into_vec();
+        results.push(x[0].clone());
+        Ok(results)
+    };
+    agree(&[tensor![1.0, 2.0, 3.0]], 0.0, run);
 }
 
 fn twice_and_sum() -> Program {

@@ -157,7 +157,7 @@ fn scatter(op: ScatterKind, dims: &ScatterDims, inputs: &[&Tensor], avals: &[&Av
     let [operand, indices, updates] = [inputs[0], inputs[1], inputs[2]];
     let (shape, dtype) = (&avals[0].shape, avals[0].dtype);
     if avals[0].size() == 0 || avals[2].size() == 0 {
-        return Ok(operand.shallow_clone());
+        return operand.f_detach_copy();
     }
     let mut window = Dims::from_elem(1, shape.rank());
     for (axis, &of) in dims.kept(shape.rank()).into_iter().zip(&dims.update_window_dims) {

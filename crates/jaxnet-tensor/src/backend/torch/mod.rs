@@ -3,11 +3,14 @@
 //! libtorch's own differentiation stays off. One file a family says how its primitives are computed, as in
 //! [`primitive`](crate::primitive).
 
+mod buffer;
 mod conv;
 mod convert;
 mod device;
 mod dot;
 mod elementwise;
+mod executable;
+mod in_place;
 mod index;
 mod random;
 mod reduce;
@@ -15,7 +18,6 @@ mod shape;
 mod sort;
 mod window;
 
-use std::fmt;
 use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
@@ -23,9 +25,11 @@ use tch::{TchError, Tensor};
 
 pub(crate) use device::device;
 
+use buffer::{Held, TorchBuffer, may_be_view};
 use convert::Torch;
+use executable::TorchExecutable;
 
-use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, Value};
+use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Operand, Value};
 use crate::aval::Aval;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -62,14 +66,14 @@ impl Backend for TorchBackend {
             let tensor = Tensor::f_from_data_size(bytes, &convert::sizes(&aval.shape), convert::kind(aval.dtype))?;
             if self.cuda { tensor.f_to_device(self.on(device)) } else { Ok(tensor) }
         };
-        make().map(TorchBuffer::boxed).map_err(|error| self.fail(device, error))
+        make().map(|tensor| TorchBuffer::boxed(Held::new(tensor))).map_err(|error| self.fail(device, error))
     }
 
     fn download(&self, buffer: &dyn Buffer, aval: &Aval, bytes: &mut [u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let tensor = &TorchBuffer::of(buffer).0.tensor;
+        let tensor = &TorchBuffer::of(buffer).tensor;
         let mut read = || tensor.f_contiguous()?.f_to_device(tch::Device::Cpu)?.f_copy_data_u8(bytes, aval.size());
         read().map_err(|error| self.fail(0, error))
     }
@@ -93,7 +97,7 @@ impl Backend for TorchBackend {
             .iter()
             .zip(&literals)
             .map(|(input, literal)| match (input.value, literal) {
-                (Value::Buffer(buffer), _) => &TorchBuffer::of(buffer).0.tensor,
+                (Value::Buffer(buffer), _) => &TorchBuffer::of(buffer).tensor,
                 (Value::Literal(_), literal) => literal.as_ref().expect("made above"),
             })
             .collect();
@@ -101,16 +105,25 @@ impl Backend for TorchBackend {
         let _without_autograd = tch::no_grad_guard();
         let results =
             run(primitive, &operands, &avals, outputs, self.on(device)).map_err(|error| self.fail(device, error))?;
-        Ok(results.into_iter().map(TorchBuffer::boxed).collect())
+        let first = match inputs.first().map(|input| input.value) {
+            Some(Value::Buffer(buffer)) if may_be_view(primitive) => Some(TorchBuffer::of(buffer)),
+            _ => None,
+        };
+        let held = |tensor| match first {
+            Some(first) => first.view(tensor),
+            None => Held::new(tensor),
+        };
+        Ok(results.into_iter().map(|tensor| TorchBuffer::boxed(held(tensor))).collect())
     }
 
-    fn compile(&self, device: usize, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, device: usize, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
         let this = self.this.upgrade().expect("devices hold the backend");
-        Ok(Interpreter::compile(&Device::new(this, device), &crate::program::simplify(program)?))
+        let (on, device) = (self.on(device), Device::new(this, device));
+        Ok(Arc::new(TorchExecutable::new(&device, on, &crate::program::simplify(program)?, donated)?))
     }
 
     fn wait(&self, buffer: &dyn Buffer) -> Result<()> {
-        if let tch::Device::Cuda(index) = TorchBuffer::of(buffer).0.tensor.device() {
+        if let tch::Device::Cuda(index) = TorchBuffer::of(buffer).tensor.device() {
             tch::Cuda::synchronize(index as i64);
         }
         Ok(())
@@ -144,47 +157,4 @@ fn run(
 fn message(error: TchError) -> String {
     let message = error.to_string();
     message.split("\nException raised from").next().unwrap_or_default().to_string()
-}
-
-/// An array of libtorch's.
-#[derive(Clone)]
-struct TorchBuffer(Arc<Shared>);
-
-struct Shared {
-    tensor: Tensor,
-}
-
-// SAFETY: `tch::Tensor` is a counted pointer (with an atomic count) to an array that threads may read at
-// the same time; it is not `Sync` because methods that take `&self` can write to the array. Nothing here
-// calls a method that writes: arrays are immutable once they are in a buffer.
-//
-// Several buffers may share storage, since libtorch's reshapes and broadcasts give views. Whoever adds a
-// method that overwrites must therefore know that the storage is its own, which `is_unique` does not say.
-unsafe impl Sync for Shared {}
-
-impl TorchBuffer {
-    fn boxed(tensor: Tensor) -> BoxBuffer {
-        Box::new(TorchBuffer(Arc::new(Shared { tensor })))
-    }
-
-    fn of(buffer: &dyn Buffer) -> &TorchBuffer {
-        let any: &dyn std::any::Any = buffer;
-        any.downcast_ref().expect("a buffer of the libtorch engine")
-    }
-}
-
-impl Buffer for TorchBuffer {
-    fn share(&self) -> BoxBuffer {
-        Box::new(self.clone())
-    }
-
-    fn is_unique(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-}
-
-impl fmt::Debug for TorchBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TorchBuffer({:?})", self.0.tensor.device())
-    }
 }

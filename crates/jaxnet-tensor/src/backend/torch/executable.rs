@@ -1,0 +1,420 @@
+//! Compiled programs: the equations of a simplified program one after the other.
+//!
+//! Values are freed at their last use, or overwritten there where an operation can and nobody else has
+//! their memory. Constants are made once. Loops and branches run on the host, with executables inside.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tch::Tensor;
+
+use super::buffer::{Held, TorchBuffer, may_be_view};
+use super::convert::{self, Torch, kind, sizes};
+use super::{in_place, index};
+use crate::aval::{Aval, Literal};
+use crate::backend::{self, BoxBuffer, Executable, Operand, Value};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::primitive::{Control, DebugAction, Index, Primitive};
+use crate::program::{Atom, Program};
+
+/// A program made ready to run.
+pub(super) struct TorchExecutable {
+    device: Device,
+    on: tch::Device,
+    steps: Vec<Step>,
+    /// The number of places for values; the inputs have the first ones.
+    slots: usize,
+    outputs: Vec<Source>,
+    constants: Vec<Held>,
+    /// Which inputs' memory may be used again.
+    donated: Vec<bool>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Slot(usize),
+    Constant(usize),
+}
+
+struct Step {
+    kind: Kind,
+    inputs: SmallVec<[Source; 3]>,
+    input_avals: Vec<Aval>,
+    outputs: SmallVec<[usize; 1]>,
+    output_avals: Vec<Aval>,
+    /// Slots whose values nobody reads after this step.
+    last: SmallVec<[usize; 2]>,
+    /// Operands, needed no more, in whose memory the result has room.
+    room: SmallVec<[usize; 2]>,
+}
+
+enum Kind {
+    Primitive(Primitive),
+    /// The operands as they are.
+    Same,
+    Cond(Vec<TorchExecutable>),
+    While {
+        cond: TorchExecutable,
+        body: TorchExecutable,
+        cond_consts: usize,
+        body_consts: usize,
+    },
+    Scan {
+        body: TorchExecutable,
+        length: usize,
+        reverse: bool,
+        consts: usize,
+        carry: usize,
+    },
+    Debug(DebugAction),
+    /// The linear map of a custom reverse-mode derivative, which has no forward mode.
+    NotRunnable,
+}
+
+type Values = Vec<Option<Held>>;
+
+impl TorchExecutable {
+    /// Compiles a program that has been simplified.
+    pub fn new(device: &Device, on: tch::Device, program: &Program, donated: &[bool]) -> Result<Self> {
+        let mut executable = TorchExecutable {
+            device: device.clone(),
+            on,
+            steps: Vec::with_capacity(program.equations().len()),
+            slots: program.var_count(),
+            outputs: Vec::new(),
+            constants: Vec::new(),
+            donated: donated.to_vec(),
+        };
+        let mut known = HashMap::new();
+        for (equation, last) in program.equations().iter().zip(program.last_uses()) {
+            let inputs: SmallVec<[Source; 3]> =
+                equation.inputs.iter().map(|atom| executable.source(atom, &mut known)).collect::<Result<_>>()?;
+            let mut step = Step {
+                kind: executable.kind(&equation.primitive)?,
+                inputs,
+                input_avals: equation.inputs.iter().map(|atom| program.atom_aval(atom).clone()).collect(),
+                outputs: equation.outputs.iter().map(|var| var.index()).collect(),
+                output_avals: equation.outputs.iter().map(|&var| program.aval(var).clone()).collect(),
+                last: last.iter().map(|var| var.index()).collect(),
+                room: SmallVec::new(),
+            };
+            step.room = (0..step.inputs.len()).filter(|&i| step.has_room(i)).collect();
+            executable.steps.push(step);
+        }
+        executable.outputs =
+            program.outputs().iter().map(|atom| executable.source(atom, &mut known)).collect::<Result<_>>()?;
+        Ok(executable)
+    }
+
+    fn source(&mut self, atom: &Atom, known: &mut HashMap<Literal, usize>) -> Result<Source> {
+        let literal = match atom {
+            Atom::Var(var) => return Ok(Source::Slot(var.index())),
+            Atom::Literal(literal) => *literal,
+        };
+        if let Some(&place) = known.get(&literal) {
+            return Ok(Source::Constant(place));
+        }
+        let tensor = convert::literal(&literal, self.on).map_err(|error| self.fail("constant", error))?;
+        self.constants.push(Held::new(tensor));
+        known.insert(literal, self.constants.len() - 1);
+        Ok(Source::Constant(self.constants.len() - 1))
+    }
+
+    fn kind(&self, primitive: &Primitive) -> Result<Kind> {
+        let Primitive::Control(control) = primitive else { return Ok(Kind::Primitive(primitive.clone())) };
+        // Whatever a body is given is its own, as far as nobody else has it.
+        let compile =
+            |program: &Program| Self::new(&self.device, self.on, program, &vec![true; program.inputs().len()]);
+        Ok(match control {
+            Control::Cond { branches } => Kind::Cond(branches.iter().map(compile).collect::<Result<_>>()?),
+            Control::While { cond, body, cond_consts, body_consts } => Kind::While {
+                cond: compile(cond)?,
+                body: compile(body)?,
+                cond_consts: *cond_consts,
+                body_consts: *body_consts,
+            },
+            Control::Scan { body, length, reverse, consts, carry } => {
+                Kind::Scan { body: compile(body)?, length: *length, reverse: *reverse, consts: *consts, carry: *carry }
+            }
+            Control::OptimizationBarrier | Control::StopGradient => Kind::Same,
+            Control::Debug(action) => Kind::Debug(action.clone()),
+            Control::CustomLinear { .. } => Kind::NotRunnable,
+            Control::Call { .. }
+            | Control::Checkpoint { .. }
+            | Control::CustomJvp { .. }
+            | Control::CustomVjp { .. }
+            | Control::Composite { .. } => unreachable!("{} is simplified away", control.name()),
+        })
+    }
+
+    fn fail(&self, op: &str, error: tch::TchError) -> Error {
+        Error::device(self.device.to_string(), format!("{op}: {}", super::message(error)))
+    }
+
+    fn execute(&self, inputs: Vec<Held>) -> Result<Vec<Held>> {
+        let mut values: Values = inputs.into_iter().map(Some).collect();
+        values.resize_with(self.slots, || None);
+        for step in &self.steps {
+            self.step(step, &mut values)?;
+            for &slot in &step.last {
+                values[slot] = None;
+            }
+        }
+        // The last reader of a value takes it, so that it stays nobody else's.
+        let results = self.outputs.iter().enumerate().map(|(i, output)| match *output {
+            Source::Slot(slot) if !self.outputs[i + 1..].contains(output) => {
+                values[slot].take().expect("computed and not yet freed")
+            }
+            other => self.read(other, &values).clone(),
+        });
+        Ok(results.collect())
+    }
+
+    fn read<'a>(&'a self, source: Source, values: &'a Values) -> &'a Held {
+        match source {
+            Source::Slot(slot) => values[slot].as_ref().expect("computed and not yet freed"),
+            Source::Constant(place) => &self.constants[place],
+        }
+    }
+
+    fn step(&self, step: &Step, values: &mut Values) -> Result<()> {
+        let results = match &step.kind {
+            Kind::Primitive(primitive) => {
+                let results = self.primitive(primitive, step, values);
+                results.map_err(|error| self.fail(primitive.name(), error))?
+            }
+            Kind::Same => self.take_all(step, values),
+            Kind::Cond(branches) => {
+                let mut operands = self.take_all(step, values);
+                let index = operands.remove(0);
+                let index = self.scalar("cond", &index)?.clamp(0, branches.len() as i64 - 1);
+                branches[index as usize].execute(operands)?
+            }
+            Kind::While { cond, body, cond_consts, body_consts } => {
+                let mut operands = self.take_all(step, values);
+                let mut carry = operands.split_off(cond_consts + body_consts);
+                let for_body = operands.split_off(*cond_consts);
+                loop {
+                    let verdict = cond.execute(operands.iter().chain(&carry).cloned().collect())?;
+                    if self.scalar("while", &verdict[0])? == 0 {
+                        break carry;
+                    }
+                    carry = body.execute(for_body.iter().cloned().chain(carry).collect())?;
+                }
+            }
+            Kind::Scan { body, length, reverse, consts, carry } => {
+                let mut operands = self.take_all(step, values);
+                let xs = operands.split_off(consts + carry);
+                let carries = operands.split_off(*consts);
+                let stacks = &step.output_avals[*carry..];
+                self.scan(body, *length, *reverse, [operands, carries, xs], stacks)?
+            }
+            Kind::Debug(action) => {
+                let operands = self.take_all(step, values);
+                let buffers: Vec<BoxBuffer> = operands.iter().map(|held| TorchBuffer::boxed(held.clone())).collect();
+                let described: Vec<Operand<'_>> = step
+                    .input_avals
+                    .iter()
+                    .zip(&buffers)
+                    .map(|(aval, buffer)| Operand { aval, value: Value::Buffer(&**buffer) })
+                    .collect();
+                backend::debug(&self.device, action, &described)?;
+                operands
+            }
+            Kind::NotRunnable => return Err(backend::not_runnable()),
+        };
+        for (&slot, result) in step.outputs.iter().zip(results) {
+            values[slot] = Some(result);
+        }
+        Ok(())
+    }
+
+    /// The operands, taken over where nobody needs them any more.
+    fn take_all(&self, step: &Step, values: &mut Values) -> Vec<Held> {
+        let take = |(i, source): (usize, &Source)| match *source {
+            Source::Slot(slot) if step.last.contains(&slot) && !step.inputs[i + 1..].contains(source) => {
+                values[slot].take().expect("computed and not yet freed")
+            }
+            other => self.read(other, values).clone(),
+        };
+        step.inputs.iter().enumerate().map(take).collect()
+    }
+
+    /// The value of a scalar that decides what to run.
+    fn scalar(&self, op: &str, x: &Held) -> Result<i64> {
+        x.tensor.f_int64_value(&[]).map_err(|error| self.fail(op, error))
+    }
+
+    fn primitive(&self, primitive: &Primitive, step: &Step, values: &mut Values) -> Torch<Vec<Held>> {
+        if let Some(slot) = self.overwrite(primitive, step, values)? {
+            return Ok(vec![values[slot].take().expect("computed and not yet freed")]);
+        }
+        let (operands, avals) = self.operands(step, values);
+        let results = super::run(primitive, &operands, &avals, &step.output_avals, self.on)?;
+        let first = step.inputs.first().filter(|_| may_be_view(primitive)).map(|&source| self.read(source, values));
+        let held = |tensor| match first {
+            Some(first) => first.view(tensor),
+            None => Held::new(tensor),
+        };
+        Ok(results.into_iter().map(held).collect())
+    }
+
+    fn operands<'a>(
+        &'a self,
+        step: &'a Step,
+        values: &'a Values,
+    ) -> (SmallVec<[&'a Tensor; 3]>, SmallVec<[&'a Aval; 3]>) {
+        let operands = step.inputs.iter().map(|&source| &self.read(source, values).tensor);
+        (operands.collect(), step.input_avals.iter().collect())
+    }
+
+    /// Writes the result into an operand that nobody needs any more, and tells which; `None` where there is
+    /// no such operand.
+    fn overwrite(&self, primitive: &Primitive, step: &Step, values: &Values) -> Torch<Option<usize>> {
+        for &i in &step.room {
+            let Source::Slot(slot) = step.inputs[i] else { continue };
+            let own = self.read(step.inputs[i], values);
+            // A broadcast array has fewer elements than it seems to have.
+            if !own.is_alone() || !own.tensor.is_contiguous() {
+                continue;
+            }
+            let (operands, avals) = self.operands(step, values);
+            let written = match primitive {
+                Primitive::Elementwise(op) => in_place::run(op, &operands, &avals, &own.tensor)?,
+                Primitive::Index(Index::DynamicUpdateSlice) if i == 0 => {
+                    let _ = index::update(own.tensor.shallow_clone(), &operands, &avals)?;
+                    true
+                }
+                _ => false,
+            };
+            if written {
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
+    fn scan(
+        &self,
+        body: &TorchExecutable,
+        length: usize,
+        reverse: bool,
+        [consts, mut carry, xs]: [Vec<Held>; 3],
+        stacks: &[Aval],
+    ) -> Result<Vec<Held>> {
+        let fail = |error| self.fail("scan", error);
+        let count = carry.len();
+        let stacks: Vec<Tensor> = stacks
+            .iter()
+            .map(|aval| Tensor::f_empty(sizes(&aval.shape), (kind(aval.dtype), self.on)))
+            .collect::<Torch<_>>()
+            .map_err(fail)?;
+        for step in 0..length {
+            let i = if reverse { length - 1 - step } else { step } as i64;
+            let mut inputs = Vec::with_capacity(consts.len() + count + xs.len());
+            inputs.extend(consts.iter().cloned());
+            inputs.append(&mut carry);
+            for x in &xs {
+                inputs.push(x.view(x.tensor.f_select(0, i).map_err(fail)?));
+            }
+            let mut results = body.execute(inputs)?;
+            for (stack, y) in stacks.iter().zip(results.drain(count..)) {
+                stack.f_select(0, i).and_then(|mut row| row.f_copy_(&y.tensor)).map_err(fail)?;
+            }
+            carry = results;
+        }
+        carry.extend(stacks.into_iter().map(Held::new));
+        Ok(carry)
+    }
+}
+
+impl Step {
+    /// Whether the result may be written into this operand's memory, as far as that is nobody else's.
+    fn has_room(&self, i: usize) -> bool {
+        let Source::Slot(slot) = self.inputs[i] else { return false };
+        let read_once = self.inputs.iter().filter(|&&source| source == self.inputs[i]).count() == 1;
+        self.last.contains(&slot)
+            && read_once
+            && self.output_avals.len() == 1
+            && self.input_avals[i].matches(&self.output_avals[0])
+    }
+}
+
+impl Executable for TorchExecutable {
+    fn run(&self, inputs: Vec<BoxBuffer>) -> Result<Vec<BoxBuffer>> {
+        let inputs: Vec<Held> = inputs.into_iter().map(TorchBuffer::unbox).collect();
+        // What was not announced as donated stays as it is, though nobody else may have it.
+        let _kept: SmallVec<[Arc<()>; 4]> =
+            inputs.iter().zip(&self.donated).filter(|(_, donated)| !**donated).map(|(held, _)| held.keep()).collect();
+        let _without_autograd = tch::no_grad_guard();
+        Ok(self.execute(inputs)?.into_iter().map(TorchBuffer::boxed).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Buffer;
+    use crate::dtype::{DType, as_bytes};
+    use crate::program::stage::stage;
+    use crate::{Tensor as Array, lax};
+
+    fn upload(device: &Device, x: &[f32]) -> BoxBuffer {
+        device.backend().upload(0, &Aval::new(DType::F32, [x.len()]), as_bytes(x)).unwrap()
+    }
+
+    fn read(device: &Device, buffer: &dyn Buffer) -> Vec<f32> {
+        let mut values = vec![0_f32; 4];
+        let aval = Aval::new(DType::F32, [4]);
+        device.backend().download(buffer, &aval, crate::dtype::as_bytes_mut(&mut values)).unwrap();
+        values
+    }
+
+    fn memory(buffer: &dyn Buffer) -> usize {
+        TorchBuffer::of(buffer).tensor.data_ptr() as usize
+    }
+
+    /// Where the result of `f` is, and where its operand was; and what the operand is afterwards if kept.
+    fn places(donated: bool, shared: bool, f: impl Fn(&Array) -> Result<Array>) -> (bool, Vec<f32>) {
+        let device = Device::torch(0).unwrap();
+        let staged = stage(&[Aval::new(DType::F32, [4])], |x| Ok(vec![f(&x[0])?])).unwrap();
+        let executable = device.backend().compile(0, &staged.program, &[donated]).unwrap();
+        let x = upload(&device, &[1.0, 2.0, 3.0, 4.0]);
+        let (place, other) = (memory(&*x), shared.then(|| x.share()));
+        let result = executable.run(vec![x]).unwrap();
+        let kept = other.map_or(Vec::new(), |other| read(&device, &*other));
+        (memory(&*result[0]) == place, kept)
+    }
+
+    #[test]
+    fn results_take_the_place_of_donated_operands() {
+        let chain = |x: &Array| Ok(-((x * 3.0).exp()));
+        assert_eq!(places(true, false, chain), (true, vec![]));
+        assert_eq!(places(false, false, chain), (false, vec![]));
+        assert_eq!(places(true, true, chain), (false, vec![1.0, 2.0, 3.0, 4.0]));
+        // A view of the operand is on its memory, which may be written to once the operand is not needed.
+        let through_views = |x: &Array| lax::reshape(&(&lax::reshape(x, [2, 2])? * 2.0), [4]);
+        assert_eq!(places(true, false, through_views), (true, vec![]));
+        assert_eq!(places(true, true, through_views), (false, vec![1.0, 2.0, 3.0, 4.0]));
+        // The second operand is read after the first is written.
+        let reversed = |x: &Array| Ok(&(x + 1.0) * &lax::reverse(x, &[0])?);
+        assert_eq!(places(true, true, reversed), (false, vec![1.0, 2.0, 3.0, 4.0]));
+    }
+
+    #[test]
+    fn results_are_their_own_only_without_views() {
+        let device = Device::torch(0).unwrap();
+        let staged = stage(&[Aval::new(DType::F32, [4])], |x| {
+            let own = x[0].exp();
+            Ok(vec![lax::reshape(&own, [2, 2])?, own, &x[0] + 1.0])
+        });
+        let executable = device.backend().compile(0, &staged.unwrap().program, &[true]).unwrap();
+        let mut results = executable.run(vec![upload(&device, &[0.0; 4])]).unwrap();
+        assert_eq!(results.iter().map(|result| result.is_unique()).collect::<Vec<_>>(), [false, false, true]);
+        results.remove(0);
+        assert!(results[0].is_unique());
+    }
+}
