@@ -51,6 +51,9 @@ fn activations() -> Vec<Row> {
         ("hard_tanh", hard_tanh, |x| x.clamp(-1.0, 1.0), 1.0),
         ("hard_sigmoid", hard_sigmoid, |x| (x + 3.0).clamp(0.0, 6.0) / 6.0, 1.0 / 6.0),
         ("hard_swish", hard_swish, |x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0, 0.5),
+        ("hard_silu", hard_silu, |x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0, 0.5),
+        ("squareplus", squareplus, |x| if x >= 0.0 { (x + x.hypot(2.0)) / 2.0 } else { 2.0 / (x.hypot(2.0) - x) }, 0.5),
+        ("identity", identity, |x| x, 1.0),
         ("mish", mish, |x| x * log1pexp(x).tanh(), 0.6),
     ]
 }

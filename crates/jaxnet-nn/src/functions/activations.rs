@@ -212,6 +212,36 @@ pub fn hard_swish(x: &Tensor) -> Tensor {
     x * hard_sigmoid(x)
 }
 
+/// [`hard_swish`] by its other name.
+#[track_caller]
+pub fn hard_silu(x: &Tensor) -> Tensor {
+    hard_swish(x)
+}
+
+/// `(x + sqrt(x² + 4)) / 2`, a [`relu`] that is smooth like [`softplus`], without a logarithm (Barron 2021).
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(squareplus(&tensor![-1.5, 0.0, 1.5]).to_vec::<f32>(), [0.5, 1.0, 2.0]);
+/// ```
+#[track_caller]
+pub fn squareplus(x: &Tensor) -> Tensor {
+    // By the larger of x and 2, since a square overflows in half precision.
+    let large = x.abs().maximum(2.0).stop_gradient();
+    let root = ((x / &large).square() + (2.0 / &large).square()).sqrt() * &large;
+    (root + x) * 0.5
+}
+
+/// `x` as it is.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(identity(&tensor![-1.0, 2.0]).to_vec::<f32>(), [-1.0, 2.0]);
+/// ```
+pub fn identity(x: &Tensor) -> Tensor {
+    x.clone()
+}
+
 /// `x * tanh(softplus(x))`.
 #[track_caller]
 pub fn mish(x: &Tensor) -> Tensor {

@@ -6,6 +6,7 @@ mod dropout;
 mod embedding;
 mod norm;
 mod pool;
+mod prelu;
 mod recurrent;
 mod spatial;
 
@@ -15,6 +16,7 @@ pub use dropout::Dropout;
 pub use embedding::{Attend, Embedding};
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, SumPool};
+pub use prelu::PRelu;
 pub use recurrent::{GruCell, RecurrentCell, Rnn};
 pub use spatial::Padding;
 
