@@ -65,10 +65,47 @@ fn padded(op: &ConvGeneralDilated, x: &Tensor, edges: &[(i64, i64)]) -> Torch {
     pad(x, &zero, &all, &holes)
 }
 
+/// A convolution of an input with holes as the transposed one that it is, for which nobody makes the holes.
+fn transposed(op: &ConvGeneralDilated, x: &Tensor, kernel: &Tensor, groups: i64) -> Torch<Option<Tensor>> {
+    let shape = kernel.size();
+    let rank = op.padding.len();
+    let (mut padding, mut more) = (Vec::new(), Vec::new());
+    for i in 0..rank {
+        let (low, high) = op.padding[i];
+        let (holes, dilation) = (op.lhs_dilation[i] as i64, op.rhs_dilation[i] as i64);
+        padding.push(dilation * (shape[2 + i] - 1) - low);
+        more.push((high - low).max(0));
+        if op.strides[i] != 1 || padding[i] < 0 || more[i] >= holes.max(dilation) {
+            return Ok(None);
+        }
+    }
+    // "OI…" becomes "IO…", group by group, and turned round.
+    let (outputs, inputs) = (shape[0] / groups, shape[1]);
+    let (mut split, mut joined) = (vec![groups, outputs, inputs], vec![groups * inputs, outputs]);
+    split.extend(&shape[2..]);
+    joined.extend(&shape[2..]);
+    let spatial: Vec<i64> = (2..2 + rank as i64).collect();
+    let turned = kernel.f_reshape(split)?.f_transpose(1, 2)?.f_reshape(joined)?.f_flip(spatial)?;
+    let (strides, dilation) = (sizes(&op.lhs_dilation), sizes(&op.rhs_dilation));
+    let mut y = Tensor::f_convolution(x, &turned, None::<Tensor>, strides, padding, dilation, true, more, groups)?;
+    for i in 0..rank {
+        // Where less is padded after than before, the last places are too many.
+        let (low, high) = op.padding[i];
+        if high < low {
+            let size = y.size()[2 + i] - (low - high);
+            y = y.f_narrow(2 + i as i64, 0, size)?;
+        }
+    }
+    Ok(Some(y))
+}
+
 fn by_kernel(op: &ConvGeneralDilated, x: &Tensor, kernel: &Tensor, groups: i64) -> Torch {
     let symmetric = op.padding.iter().all(|&(low, high)| low == high && low >= 0);
     let dense = op.lhs_dilation.iter().all(|&by| by == 1);
     let rank = op.padding.len();
+    if !dense && let Some(y) = transposed(op, x, kernel, groups)? {
+        return Ok(y);
+    }
     let (x, padding) = if symmetric && dense {
         (x.shallow_clone(), op.padding.iter().map(|&(low, _)| low).collect())
     } else {

@@ -3,6 +3,8 @@
 //! Where libtorch's operation is ours it is called; elsewhere (integer division, conversions that
 //! saturate, shifts past the width) special cases are selected around it.
 
+use std::f64::consts::PI;
+
 use tch::{Kind, Tensor};
 
 use super::convert::{Torch, is_half, kind, ordered, unordered, widen};
@@ -39,7 +41,8 @@ fn working_kind(op: &Elementwise, dtype: DType) -> Option<Kind> {
     use UnaryOp::*;
     let in_double = matches!(
         op,
-        Elementwise::Unary(Cbrt | ErfInv | Lgamma | Digamma | Asinh | Acosh | Atanh) | Elementwise::Binary(Polygamma)
+        Elementwise::Unary(Cbrt | ErfInv | Lgamma | Digamma | Sinh | Cosh | Asinh | Acosh | Atanh)
+            | Elementwise::Binary(Polygamma)
     );
     let exact = matches!(
         op,
@@ -106,8 +109,8 @@ fn unary(op: UnaryOp, x: &Tensor, dtype: DType) -> Torch {
         UnaryOp::Asin => x.f_asin(),
         UnaryOp::Acos => x.f_acos(),
         UnaryOp::Atan => x.f_atan(),
-        UnaryOp::Sinh => x.f_sinh(),
-        UnaryOp::Cosh => x.f_cosh(),
+        UnaryOp::Sinh => without_overflow(x, &x.f_sinh()?),
+        UnaryOp::Cosh => without_overflow(x, &x.f_cosh()?),
         UnaryOp::Tanh => x.f_tanh(),
         UnaryOp::Asinh => x.f_asinh(),
         UnaryOp::Acosh => x.f_acosh(),
@@ -117,10 +120,18 @@ fn unary(op: UnaryOp, x: &Tensor, dtype: DType) -> Torch {
         UnaryOp::Erfc => x.f_erfc(),
         UnaryOp::ErfInv => x.f_erfinv(),
         UnaryOp::Lgamma => x.f_lgamma(),
-        UnaryOp::Digamma => x.f_digamma(),
+        UnaryOp::Digamma => digamma(x),
         UnaryOp::Not => x.f_bitwise_not(),
         UnaryOp::IsFinite => x.f_isfinite(),
     }
+}
+
+/// In f64, hyperbolic functions where libtorch's exponential overflows though half of it does not.
+fn without_overflow(x: &Tensor, y: &Tensor) -> Torch {
+    let magnitude = x.f_abs()?;
+    let root = magnitude.f_mul_scalar(0.5)?.f_exp()?;
+    let large = root.f_mul_scalar(0.5)?.f_mul(&root)?.f_copysign(y)?;
+    large.f_where_self(&magnitude.f_gt(700.0)?, y)
 }
 
 /// In f64: a power, and a step of Newton's method for what that rounds.
@@ -139,7 +150,7 @@ fn binary(op: BinaryOp, x: &Tensor, y: &Tensor, dtype: DType) -> Torch {
         BinaryOp::Sub => x.f_sub(y),
         BinaryOp::Mul => x.f_mul(y),
         BinaryOp::Div if dtype.is_float() => x.f_div(y),
-        BinaryOp::Rem if dtype.is_float() => x.f_fmod_tensor(y),
+        BinaryOp::Rem if dtype.is_float() => remainder(x, y),
         BinaryOp::Div | BinaryOp::Rem if dtype == DType::U32 => {
             divide(op, &widen(x, dtype)?, &widen(y, dtype)?, dtype)?.f_to_kind(Kind::Int)
         }
@@ -225,6 +236,28 @@ fn shift(op: BinaryOp, x: &Tensor, y: &Tensor, dtype: DType) -> Torch {
     shifted.f_where_self(&within, &nothing)?.f_to_kind(kind(dtype))
 }
 
+/// libtorch's loop over vectors gives up where the quotient is huge, and that over elements at a distance
+/// does not: it calls C's function, which is exact.
+fn remainder(x: &Tensor, y: &Tensor) -> Torch {
+    let mut apart = if x.dim() == 0 { y.size() } else { x.size() };
+    apart.push(2);
+    let mut spread = Tensor::f_empty(apart, (x.kind(), x.device()))?.f_select(-1, 0)?;
+    spread.f_copy_(x)?;
+    spread.f_fmod_tensor(y)?.f_contiguous()
+}
+
+/// In f64. Below zero by reflection with the distance from the nearest pole, which is exact; libtorch's own
+/// is less so.
+fn digamma(x: &Tensor) -> Torch {
+    let below = x.f_lt(0.0)?;
+    let one_minus = x.f_neg()?.f_add_scalar(1.0)?;
+    let from_pole = x.f_sub(&x.f_round()?)?;
+    let cotangent = from_pole.f_mul_scalar(PI)?.f_tan()?.f_reciprocal()?.f_mul_scalar(PI)?;
+    let reflected = one_minus.f_digamma()?.f_sub(&cotangent)?;
+    let reflected = reflected.f_full_like(f64::NAN)?.f_where_self(&from_pole.f_eq(0.0)?, &reflected)?;
+    reflected.f_where_self(&below, &x.f_digamma()?)
+}
+
 /// `(-1)^(n + 1) n! zeta(n + 1, x)`; NaN where `n` is no integer of at least 0.
 fn polygamma(n: &Tensor, x: &Tensor) -> Torch {
     let next = n.f_add_scalar(1.0)?;
@@ -240,7 +273,7 @@ fn polygamma(n: &Tensor, x: &Tensor) -> Torch {
     let order = n.f_gt(0.0)?.f_logical_and(&n.f_eq_tensor(&n.f_floor()?)?)?;
     let nan = signed.f_full_like(f64::NAN)?;
     let higher = signed.f_where_self(&order, &nan)?;
-    x.f_digamma()?.f_where_self(&n.f_eq(0.0)?, &higher)
+    digamma(x)?.f_where_self(&n.f_eq(0.0)?, &higher)
 }
 
 fn compare(op: CompareOp, x: &Tensor, y: &Tensor, dtype: DType) -> Torch {
