@@ -7,7 +7,8 @@ use jaxnet_autograd::{GradCheck, check_grads};
 use jaxnet_nn::prelude::*;
 use serde_json::Value;
 
-type Named<F> = (&'static str, F);
+type Function = fn(&Tensor) -> Tensor;
+type Loss<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("fixtures/losses.json")).unwrap()
@@ -29,7 +30,7 @@ fn check(name: &str, f: impl Fn(&Tensor) -> Tensor, x: &Tensor, expected: &Value
 fn activations() {
     let fixture = fixture();
     let x = Tensor::linspace(-8.0, 8.0, 33);
-    let functions: [Named<fn(&Tensor) -> Tensor>; 26] = [
+    let functions: [(&str, Function); 26] = [
         ("celu", celu),
         ("elu", elu),
         ("gelu", gelu),
@@ -84,7 +85,7 @@ fn losses_give_what_optax_gives() {
     let (p, hard) = (softmax(&b), b.gt(0).astype(DType::F32));
     let labels = tensor![4, 0, 2];
     let one_hot = labels.one_hot(5);
-    let losses: Vec<Named<Box<dyn Fn(&Tensor) -> Tensor + '_>>> = vec![
+    let losses: Vec<(&str, Loss)> = vec![
         ("softmax_cross_entropy", Box::new(|x| softmax_cross_entropy(x, &p))),
         ("smoothed", Box::new(|x| softmax_cross_entropy(x, &smooth_labels(&one_hot, 0.1)))),
         ("integer", Box::new(|x| softmax_cross_entropy_with_integer_labels(x, &labels))),
