@@ -53,6 +53,8 @@ fn main() -> ExitCode {
 
 fn test() -> Result<(), String> {
     // Also the documented examples, which `cargo test` runs when no target is named.
-    cargo::cargo(&["test", "--workspace"])?;
+    cargo::cargo(&["test", "--workspace", "--exclude", "jaxnet-examples"])?;
+    // Programs that train take their time, most of it when they are not optimized.
+    cargo::cargo(&["test", "--release", "--package", "jaxnet-examples"])?;
     downstream::check(&[])
 }

@@ -2,8 +2,8 @@
 //!
 //! `cargo run -p jaxnet-examples --example 04_training_loop`
 
-use jaxnet_examples::data::shuffled_batches;
 use jaxnet_nn::prelude::*;
+use jaxnet_nn::train::Loader;
 use jaxnet_optim::{Adam, OptState, Optimizer, cosine_decay};
 
 /// Points in the plane, and whether they are inside of a ring.
@@ -34,7 +34,8 @@ pub fn main() -> Result<()> {
     // An optimizer is a value; its state is a tree that goes in and comes out. Learning rates may be
     // schedules, evaluated at the step.
     let (epochs, batch_size) = (40, 128);
-    let steps = epochs * (1024 / batch_size);
+    let batches = Loader::new(train.clone(), batch_size).shuffled(shuffle_key);
+    let steps = epochs * batches.len();
     let opt = Adam::new(cosine_decay(0.03, steps, 0.0));
     let mut state = opt.init(loss.init_params(init_key, &train));
 
@@ -46,8 +47,8 @@ pub fn main() -> Result<()> {
     let first = loss.apply(opt.params(&state), &train).item::<f32>();
     for epoch in 0..epochs {
         let mut losses = Vec::new();
-        for batch in shuffled_batches(&train, batch_size, shuffle_key.fold_in(epoch)) {
-            let (next, loss) = step.call((state, batch));
+        for batch in batches.epoch(epoch) {
+            let (next, loss) = step.call((state, batch?));
             state = next;
             losses.push(loss);
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jaxnet_tensor::{Error, Key, Result, Tensor, Tree};
+use jaxnet_tensor::{Error, Result, Tensor, Tree};
 
 use crate::idx;
 
@@ -25,6 +25,11 @@ impl Labeled {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The first so many images, or all where there are fewer.
+    pub fn first(&self, count: usize) -> Labeled {
+        self.map_leaves(|_, leaf| leaf.i(..count.min(self.len())))
+    }
 }
 
 /// The MNIST data set of handwritten digits, or one in its format.
@@ -37,6 +42,15 @@ pub struct Mnist {
 }
 
 impl Mnist {
+    /// 8,000 digits to train on and 2,000 to test with, from the original 70,000, which come with this crate.
+    ///
+    /// # Errors
+    ///
+    /// When the crate's folder is not where it was built.
+    pub fn bundled() -> Result<Mnist> {
+        Mnist::load(concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist-10k"))
+    }
+
     /// Reads the four files, under their usual names and gzipped or not, from a folder.
     ///
     /// # Errors
@@ -69,54 +83,4 @@ fn labeled(folder: &Path, name: &str) -> Result<Labeled> {
         return wrong(format!("there is a label {label}, but digits end at 9"));
     }
     Ok(Labeled { images, labels: labels.astype(jaxnet_tensor::DType::I32) })
-}
-
-/// The rows of a data set, a tree whose leaves have an axis of one size in front, in batches.
-///
-/// All batches have the same size, so that a compiled function serves them all: the rows that are left
-/// over are dropped. With another order in each epoch, other rows are.
-///
-/// ```
-/// use jaxnet_examples::data::shuffled_batches;
-/// use jaxnet_tensor::{Key, Tensor};
-///
-/// let data = (Tensor::range(10), Tensor::range(10) * 2);
-/// let batches: Vec<_> = shuffled_batches(&data, 4, Key::new(0)).collect();
-/// assert_eq!(batches.len(), 2);
-/// assert_eq!((&batches[0].0 * 2).to_vec::<i32>(), batches[0].1.to_vec::<i32>());
-/// ```
-///
-/// # Panics
-///
-/// If the batch size is 0, or the leaves differ in the size of their leading axes.
-pub fn shuffled_batches<T: Tree>(data: &T, batch_size: usize, key: Key) -> impl ExactSizeIterator<Item = T> {
-    let order = key.shuffled_range(rows(data)).to_vec::<i32>();
-    let batches: Vec<Vec<i32>> = order.chunks_exact(batch_size).map(<[i32]>::to_vec).collect();
-    gather(data, batches)
-}
-
-/// The rows of a data set in order, in batches of at most `batch_size`; the last one holds what is left.
-///
-/// # Panics
-///
-/// As [`shuffled_batches`].
-pub fn ordered_batches<T: Tree>(data: &T, batch_size: usize) -> impl ExactSizeIterator<Item = T> {
-    let order: Vec<i32> = (0..rows(data) as i32).collect();
-    let batches: Vec<Vec<i32>> = order.chunks(batch_size).map(<[i32]>::to_vec).collect();
-    gather(data, batches)
-}
-
-fn rows<T: Tree>(data: &T) -> usize {
-    let sizes: Vec<usize> = data.leaves().iter().map(|leaf| leaf.dim(0)).collect();
-    let first = *sizes.first().expect("a data set has at least one leaf");
-    assert!(sizes.iter().all(|size| *size == first), "the leaves have different numbers of rows: {sizes:?}");
-    first
-}
-
-fn gather<T: Tree>(data: &T, batches: Vec<Vec<i32>>) -> impl ExactSizeIterator<Item = T> {
-    let data = data.map_leaves(|_, leaf| leaf.clone());
-    batches.into_iter().map(move |rows| {
-        let rows = Tensor::from_slice(&rows, rows.len()).expect("as many as there are");
-        data.map_leaves(|_, leaf| leaf.take(&rows, 0))
-    })
 }

@@ -1,13 +1,11 @@
 //! Curves in PNG files.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use jaxnet_tensor::{Error, Result};
 use plotters::prelude::*;
 
-use crate::metrics::create_parent;
+use crate::image;
 use crate::text;
 
 const WIDTH: u32 = 800;
@@ -32,19 +30,7 @@ pub fn save(path: impl AsRef<Path>, title: &str, curves: &[Curve<'_>]) -> Result
     let path = path.as_ref();
     let mut pixels = vec![255; (WIDTH * HEIGHT * 3) as usize];
     draw(&mut pixels, title, curves).map_err(|error| Error::invalid("plot", error))?;
-    create_parent(path)?;
-    let file = File::create(path).map_err(|error| Error::io(path, &error))?;
-    let mut encoder = png::Encoder::new(BufWriter::new(file), WIDTH, HEIGHT);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| {
-        writer.write_image_data(&pixels)?;
-        writer.finish()
-    });
-    written.map_err(|error| match error {
-        png::EncodingError::IoError(error) => Error::io(path, &error),
-        other => Error::format("PNG", other.to_string()),
-    })
+    image::save(path, image::Pixels { width: WIDTH, height: HEIGHT, rgb: &pixels })
 }
 
 fn draw(pixels: &mut [u8], title: &str, curves: &[Curve<'_>]) -> Result<(), String> {

@@ -1,15 +1,15 @@
-//! Loading, batches, plots and metrics.
+//! Loading, plots and metrics.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use jaxnet_examples::data::{Mnist, ordered_batches, shuffled_batches};
+use jaxnet_examples::data::Mnist;
 use jaxnet_examples::metrics::Metrics;
 use jaxnet_examples::plot::{self, Curve};
 use jaxnet_examples::{device, idx};
-use jaxnet_tensor::{DType, Error, Key, Tensor};
+use jaxnet_tensor::{DType, Error, Tensor};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -125,30 +125,6 @@ fn folders_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn shuffled_batches_hold_each_row_at_most_once() {
-    let data = (Tensor::range(10), vec![Tensor::range(20).reshape([10, 2])]);
-    let batches = |seed| shuffled_batches(&data, 4, Key::new(seed)).collect::<Vec<_>>();
-    let rows = |seed| batches(seed).iter().flat_map(|(x, _)| x.to_vec::<i32>()).collect::<Vec<_>>();
-    assert_eq!(shuffled_batches(&data, 4, Key::new(0)).len(), 2, "the last two are dropped");
-    for (x, pairs) in batches(3) {
-        let expected: Vec<i32> = x.to_vec::<i32>().iter().flat_map(|row| [2 * row, 2 * row + 1]).collect();
-        assert_eq!(pairs[0].to_vec::<i32>(), expected);
-    }
-    let mut once = rows(3);
-    assert_eq!(once, rows(3), "the same key gives the same order");
-    assert_ne!(once, rows(4));
-    once.sort_unstable();
-    once.dedup();
-    assert_eq!(once.len(), 8);
-    assert_eq!(shuffled_batches(&data, 11, Key::new(0)).len(), 0);
-
-    let sizes: Vec<usize> = ordered_batches(&data, 4).map(|(x, _)| x.size()).collect();
-    assert_eq!(sizes, [4, 4, 2]);
-    let all: Vec<i32> = ordered_batches(&data, 4).flat_map(|(x, _)| x.to_vec::<i32>()).collect();
-    assert_eq!(all, (0..10).collect::<Vec<_>>());
-}
-
-#[test]
 fn plots_are_png_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/plot.png");
@@ -173,11 +149,25 @@ fn plots_are_png_files() {
 fn metrics_are_lines_of_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/metrics.jsonl");
-    let mut metrics = Metrics::create(&path).unwrap();
-    metrics.write(&serde_json::json!({"epoch": 1, "loss": 0.5})).unwrap();
-    metrics.write(&serde_json::json!({"epoch": 2})).unwrap();
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, "{\"epoch\":1,\"loss\":0.5}\n{\"epoch\":2}\n");
+    let write =
+        |metrics: &mut Metrics, step: u64| metrics.write(&serde_json::json!({"step": step, "loss": 0.5})).unwrap();
+    let mut metrics = Metrics::open(&path, 0).unwrap();
+    for step in [10, 20, 30] {
+        write(&mut metrics, step);
+    }
+    let line = |step: u64| format!("{{\"loss\":0.5,\"step\":{step}}}\n");
+    let text = || std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text(), [10, 20, 30].map(line).concat());
+
+    // Going on from a step: what came later is forgotten, and what was cut off.
+    std::fs::write(&path, text() + "{\"step\":2").unwrap();
+    write(&mut Metrics::open(&path, 20).unwrap(), 25);
+    assert_eq!(text(), [10, 20, 25].map(line).concat());
+    write(&mut Metrics::open(&path, 1000).unwrap(), 30);
+    assert_eq!(text(), [10, 20, 25, 30].map(line).concat());
+    write(&mut Metrics::open(&path, 0).unwrap(), 1);
+    assert_eq!(text(), line(1));
+    assert!(Metrics::open(folder.path(), 0).is_err());
 }
 
 #[test]

@@ -78,6 +78,7 @@ mod params;
 mod save;
 mod scope;
 mod sequential;
+pub mod train;
 
 pub use combinators::{Batched, L2Regularized, Regularized, Reparametrized};
 pub use functions::*;

@@ -1,6 +1,6 @@
 //! Losses of classes and of yes and no, and what one measures beside them.
 
-use jaxnet_tensor::{Element, Error, OrRaise, Result, Tensor, with_dtype};
+use jaxnet_tensor::{DType, Element, Error, OrRaise, Result, Tensor, with_dtype};
 
 use super::super::activations::{log_sigmoid, log_softmax, shifted, softmax, softplus};
 use super::same_shapes;
@@ -211,6 +211,41 @@ pub fn kl_divergence_with_log_targets(log_predictions: &Tensor, log_targets: &Te
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
     check_labels("accuracy", logits, labels).or_raise();
     logits.argmax(-1).eq(labels).mean()
+}
+
+/// The expected calibration error: by how much the confidence of predictions differs from how often they are
+/// right, on average over `bins` equal ranges of confidence, weighted by the number of predictions in each; an
+/// f32 scalar. Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
+///
+/// Takes probabilities along the last axis, and integer labels.
+///
+/// # Panics
+///
+/// As [`accuracy`], and if `bins` is 0.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+///
+/// // Sure of all, and right about three of four.
+/// let probabilities = tensor![[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]];
+/// let error = calibration_error(&probabilities, &tensor![0, 0, 1, 0], 10);
+/// assert_eq!(error.item::<f32>(), 0.25);
+/// ```
+#[track_caller]
+pub fn calibration_error(probabilities: &Tensor, labels: &Tensor, bins: usize) -> Tensor {
+    check_labels("calibration_error", probabilities, labels).or_raise();
+    if bins == 0 {
+        let error = Error::invalid("calibration_error", "0 bins; there must be at least one");
+        Err(error).or_raise()
+    }
+    let confidence = probabilities.max_axis(-1).astype(DType::F32).flatten();
+    let right = probabilities.argmax(-1).eq(labels).astype(DType::F32).flatten();
+    // Ranges are open below and closed above, as in the paper.
+    let bin = ((&confidence * bins as f64).ceil() - 1.0).clip(0.0, bins as f64 - 1.0).astype(DType::I32);
+    let differences = (confidence - right).expand_dims(-1) * bin.one_hot(bins);
+    differences.sum_axis(0).abs().sum() / labels.size().max(1) as f64
 }
 
 /// Checks shapes, and values where they are known; gives the number of classes.

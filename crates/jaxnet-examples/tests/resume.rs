@@ -1,0 +1,141 @@
+//! Demos that are killed, or stopped, go on as if nothing had happened.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A demo with flags that make it short, and yet have it write several checkpoints.
+struct Demo {
+    program: &'static str,
+    flags: &'static [&'static str],
+}
+
+impl Demo {
+    fn start(&self, out: &Path, more: &[&str]) -> Child {
+        let mut command = Command::new(self.program);
+        command.args(self.flags).arg("--out").arg(out).args(more);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    fn run(&self, out: &Path, more: &[&str]) -> String {
+        let output = self.start(out, more).wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// Runs it whole; in pieces, killed again and again; and stopped by Ctrl-C.
+    fn check(&self) {
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, killed, stopped] = ["whole", "killed", "stopped"].map(|name| folder.path().join(name));
+        let start = Instant::now();
+        self.run(&whole, &[]);
+        let duration = start.elapsed();
+
+        // Each life is a little longer than the one before, and starts another checkpoint at another moment.
+        let mut lives = 0;
+        loop {
+            let mut life = self.start(&killed, &["--resume"]);
+            let end = Instant::now() + duration.mul_f64(0.5 + 0.15 * f64::from(lives));
+            let finished = loop {
+                match life.try_wait().unwrap() {
+                    Some(status) => break Some(status),
+                    None if Instant::now() > end => break None,
+                    None => std::thread::sleep(Duration::from_millis(2)),
+                }
+            };
+            match finished {
+                Some(status) => break assert!(status.success()),
+                None => life.kill().unwrap(),
+            }
+            life.wait().unwrap();
+            lives += 1;
+        }
+        assert!(lives > 0, "it was never killed");
+        self.compare(&whole, &killed);
+
+        let mut life = self.start(&stopped, &[]);
+        wait_for(&mut life, &stopped.join("checkpoints"), duration * 5);
+        let interrupt = Command::new("kill").arg("-INT").arg(life.id().to_string()).status();
+        assert!(interrupt.unwrap().success());
+        let output = life.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        if output.status.code() == Some(130) {
+            assert!(text.contains("go on with --resume"), "{text}");
+            let text = self.run(&stopped, &["--resume"]);
+            assert!(text.contains("going on from step"), "{text}");
+        }
+        self.compare(&whole, &stopped);
+    }
+
+    /// That two runs made the same, but for the time they took.
+    fn compare(&self, a: &Path, b: &Path) {
+        let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).expect(name);
+        for name in ["state.safetensors", "loss.png"] {
+            assert!(read(a, name) == read(b, name), "{}: {name} differs in {}", self.program, b.display());
+        }
+        let metrics = |folder: &Path| -> Vec<serde_json::Value> {
+            let text = String::from_utf8(read(folder, "metrics.jsonl")).unwrap();
+            let line = |line: &str| {
+                let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+                line.as_object_mut().unwrap().remove("seconds");
+                line
+            };
+            text.lines().map(line).collect()
+        };
+        assert_eq!(metrics(a), metrics(b), "{}", self.program);
+    }
+}
+
+/// Waits until there is a checkpoint, or the program has ended.
+fn wait_for(program: &mut Child, checkpoints: &Path, longest: Duration) {
+    let end = Instant::now() + longest + Duration::from_secs(10);
+    let there = || std::fs::read_dir(checkpoints).is_ok_and(|entries| entries.count() > 0);
+    while program.try_wait().unwrap().is_none() && !there() {
+        assert!(Instant::now() < end, "no checkpoint in {}", checkpoints.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// 128 images to train on and 64 to test with, of the real ones: few, so that tests are short.
+fn few_digits() -> &'static str {
+    static FOLDER: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let mnist = jaxnet_examples::data::Mnist::bundled().unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("few_digits");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, data) in [("train", mnist.train.first(128)), ("t10k", mnist.test.first(64))] {
+            let count = (data.len() as u32).to_be_bytes();
+            let images = [&[0, 0, 8, 3], &count[..], &[0, 0, 0, 28, 0, 0, 0, 28], &data.images.to_vec::<u8>()].concat();
+            let labels: Vec<u8> = data.labels.to_vec::<i32>().iter().map(|label| *label as u8).collect();
+            let labels = [&[0, 0, 8, 1], &count[..], &labels].concat();
+            std::fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+            std::fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+        }
+        folder
+    });
+    folder.to_str().unwrap()
+}
+
+#[test]
+fn mnist_classifier() {
+    let flags = vec!["--data", few_digits(), "--model", "conv", "--batch-size", "16", "--epochs", "4"];
+    Demo { program: env!("CARGO_BIN_EXE_mnist_classifier"), flags: flags.leak() }.check();
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = vec!["--data", few_digits(), "--batch-size", "64", "--epochs", "1"];
+    let demo = Demo { program: env!("CARGO_BIN_EXE_mnist_classifier"), flags: flags.leak() };
+    demo.run(folder.path(), &[]);
+    let output = demo.start(folder.path(), &["--resume", "--model", "conv"]).wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("another model") && !text.contains("panicked"), "{text}");
+
+    // Another run in the same folder sets the checkpoints aside.
+    demo.run(folder.path(), &["--seed", "1"]);
+    for name in ["checkpoints", "checkpoints.old"] {
+        assert_eq!(std::fs::read_dir(folder.path().join(name)).unwrap().count(), 1, "{name}");
+    }
+}
