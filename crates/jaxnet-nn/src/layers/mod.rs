@@ -17,7 +17,10 @@ pub use embedding::{Attend, Embedding};
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, SumPool};
 pub use prelu::PRelu;
-pub use recurrent::{GruCell, RecurrentCell, Rnn};
+pub use recurrent::{
+    Bidirectional, GruCell, LstmCell, RecurrentCell, ResetAfterGruCell, Rnn, RnnCell, RnnFromCarry, RnnWithCarry,
+    RnnWithLengths, Stacked,
+};
 pub use spatial::Padding;
 
 use std::sync::Arc;
