@@ -1,5 +1,6 @@
 //! Layers: one file a family.
 
+mod attention;
 mod conv;
 mod dense;
 mod dropout;
@@ -10,6 +11,10 @@ mod prelu;
 mod recurrent;
 mod spatial;
 
+pub use attention::{
+    AttentionWithCache, AttentionWithMask, KvCache, MultiHeadAttention, PositionEmbedding, TransformerBlock,
+    TransformerBlockWithCache, TransformerBlockWithMask,
+};
 pub use conv::Conv;
 pub use dense::Dense;
 pub use dropout::Dropout;
