@@ -60,7 +60,7 @@
 //!
 //! [`prelude`] for what programs mostly need; layers such as [`Dense`], [`Conv`], [`BatchNorm`], [`Rnn`];
 //! functions such as [`relu`], [`softmax_cross_entropy_with_integer_labels`]; [`mod@init`] for initializers;
-//! [`Regularized`], [`Reparametrized`], [`Batched`] for what wraps models; [`save`] and [`load`] for files.
+//! [`Regularized`], [`Reparametrized`], [`Batched`], [`Residual`], [`Remat`], [`Frozen`] for what wraps models; [`save`] and [`load`] for files.
 //! [`docs::jax_users`] has a table of equivalents for users of JAX, flax and optax.
 #![deny(missing_docs)]
 
@@ -79,6 +79,7 @@ mod save;
 mod scope;
 mod sequential;
 pub mod train;
+mod wrappers;
 
 pub use combinators::{Batched, L2Regularized, Regularized, Reparametrized};
 pub use functions::*;
@@ -89,6 +90,7 @@ pub use params::{Params, Vars};
 pub use save::{load, load_like, save};
 pub use scope::{Bound, Mode, ModuleId, Scope};
 pub use sequential::Sequential;
+pub use wrappers::{Frozen, Remat, Residual};
 
 /// What programs that use this crate mostly need: `use jaxnet_nn::prelude::*`.
 ///
@@ -101,8 +103,8 @@ pub mod prelude {
     };
     pub use crate::layers::*;
     pub use crate::{
-        Batched, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Reparametrized, Scope,
-        Sequential, Vars, load, load_like, parametrized, save, sequential,
+        Batched, Frozen, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Remat,
+        Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save, sequential,
     };
     pub use jaxnet_autograd::{
         checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,

@@ -361,10 +361,11 @@ fn recurrent_nets_run_over_the_sequence() {
         let next = &count.0 + 1.0;
         ((next.clone(), count.1.clone()), x * next)
     };
-    let net = Rnn::with_initial_carry(counter, |batch| (Tensor::zeros([batch, 1]), Tensor::zeros([])));
+    let net =
+        Rnn::with_initial_carry(counter, |batch| (Tensor::zeros(batch.with_axis(batch.rank(), 1)), Tensor::zeros([])));
     let y = net.apply(&Params::empty(), &Tensor::ones([2, 3, 1]));
     assert_eq!(y.to_vec::<f32>(), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-    assert!(message(|| net.apply(&Params::empty(), &Tensor::ones([2, 3]))).contains("(batch, sequence, channels)"));
+    assert!(message(|| net.apply(&Params::empty(), &Tensor::ones([2]))).contains("[batch.., sequence, channels]"));
     // Stacked, as parts of a net.
     let net = sequential![Rnn::new(GruCell::new(4)), Rnn::new(GruCell::new(2)), Dense::new(1)];
     let params = net.init_params(Key::new(0), &x);

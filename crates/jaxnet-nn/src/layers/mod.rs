@@ -1,5 +1,6 @@
 //! Layers: one file a family.
 
+mod attention;
 mod conv;
 mod dense;
 mod dropout;
@@ -10,6 +11,10 @@ mod prelu;
 mod recurrent;
 mod spatial;
 
+pub use attention::{
+    AttentionWithCache, AttentionWithMask, KvCache, MultiHeadAttention, PositionEmbedding, TransformerBlock,
+    TransformerBlockWithCache, TransformerBlockWithMask,
+};
 pub use conv::Conv;
 pub use dense::Dense;
 pub use dropout::Dropout;
@@ -17,7 +22,10 @@ pub use embedding::{Attend, Embedding};
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, SumPool};
 pub use prelu::PRelu;
-pub use recurrent::{GruCell, RecurrentCell, Rnn};
+pub use recurrent::{
+    Bidirectional, GruCell, LstmCell, RecurrentCell, ResetAfterGruCell, Rnn, RnnCell, RnnFromCarry, RnnWithCarry,
+    RnnWithLengths, Stacked,
+};
 pub use spatial::Padding;
 
 use std::sync::Arc;

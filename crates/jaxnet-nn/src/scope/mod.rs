@@ -94,6 +94,15 @@ impl<'r> Scope<'r> {
         self.run.init_key.is_some()
     }
 
+    /// Runs `f` as in training or not.
+    #[track_caller]
+    pub(crate) fn training_as<T>(&mut self, training: bool, f: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.run.training, training);
+        let result = f(self);
+        self.run.training = outer;
+        result
+    }
+
     /// Where the module is in the tree of the whole.
     pub fn path(&self) -> String {
         self.run.path(self.place)

@@ -27,7 +27,9 @@ impl Header {
         let mut start = [0; 8];
         exactly(reader, &mut start)?;
         if start[..6] != *MAGIC {
-            return fail("does not start as `.npy` files do; `.npz` files and pickles are something else");
+            return fail(
+                "does not start as `.npy` files do; pickles are something else, `.npz` files are for `load_npz`",
+            );
         }
         let length = match start[6] {
             1 => {

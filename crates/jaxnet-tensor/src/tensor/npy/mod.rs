@@ -1,6 +1,7 @@
 //! Files in NumPy's format, and elements as the bytes of files.
 
 mod header;
+mod npz;
 #[cfg(test)]
 mod tests;
 
