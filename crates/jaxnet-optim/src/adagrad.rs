@@ -2,10 +2,10 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::adam::average;
-use crate::rule::{Slots, UpdateRule};
+use crate::moments::{average, times_rate};
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-use crate::sgd::times_rate;
+use crate::slots::Slots;
 
 /// Adagrad: `s ← s + g²`, `x ← x - lr·g / √(s + eps)` (and no update where `s` is 0), as `adagrad` of optax.
 ///
@@ -71,19 +71,19 @@ pub(crate) fn scaled(g: &Tensor, sum: &Tensor, eps: f64) -> Tensor {
 }
 
 impl UpdateRule for Adagrad {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
         slots.put(SQUARES, params.iter().map(|param| param.full_like(self.initial_accumulator)).collect());
         if self.momentum != 0.0 {
-            slots.put(MEAN, params.iter().map(Tensor::zeros_like).collect());
+            slots.put(MEAN, params.zeros());
         }
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        let rate = self.learning_rate.at(step);
         let sums: Vec<Tensor> = slots.take(SQUARES).iter().zip(&gradients).map(|(sum, g)| sum + g.square()).collect();
         let mut directions: Vec<Tensor> =
             gradients.iter().zip(&sums).map(|(g, sum)| scaled(g, sum, self.eps)).collect();

@@ -3,10 +3,10 @@
 use jaxnet_tensor::{Dims, Tensor};
 
 use crate::adagrad::scaled;
-use crate::adam::average;
-use crate::rule::{Slots, UpdateRule};
+use crate::moments::{average, times_rate};
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-use crate::sgd::times_rate;
+use crate::slots::Slots;
 
 /// SM3: Adagrad that remembers a number for each index of each axis instead of for each element, as `sm3` of
 /// `jax.example_libraries.optimizers`. With `vₖ` for axis `k`, `s ← minₖ vₖ + g²` and `vₖ ← max of s over all
@@ -58,11 +58,11 @@ fn covers(params: &[Tensor]) -> usize {
 }
 
 impl UpdateRule for Sm3 {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
         for axis in 0..covers(params) {
             let zeros = |param: &Tensor| {
                 let size: Dims = param.shape().get(axis).copied().into_iter().collect();
@@ -70,11 +70,11 @@ impl UpdateRule for Sm3 {
             };
             slots.put(&cover(axis), params.iter().map(zeros).collect());
         }
-        slots.put(MEAN, params.iter().map(Tensor::zeros_like).collect());
+        slots.put(MEAN, params.zeros());
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, params: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
+    fn updates(&self, gradients: Vec<Tensor>, params: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        let rate = self.learning_rate.at(step);
         let count = covers(params);
         let old: Vec<Vec<Tensor>> = (0..count).map(|axis| slots.take(&cover(axis))).collect();
         let bounds = gradients.iter().enumerate().map(|(i, g)| {
