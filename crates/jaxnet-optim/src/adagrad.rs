@@ -2,7 +2,7 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::moments::{average, times_rate};
+use crate::moments::{MEAN, averages, descend};
 use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
 use crate::slots::Slots;
@@ -60,7 +60,6 @@ impl Adagrad {
 }
 
 const SQUARES: &str = "sum_of_squares";
-const MEAN: &str = "mean";
 
 /// `g / √(sum + eps)`, and 0 where there has been no gradient at all.
 pub(crate) fn scaled(g: &Tensor, sum: &Tensor, eps: f64) -> Tensor {
@@ -83,16 +82,13 @@ impl UpdateRule for Adagrad {
     }
 
     fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.learning_rate.at(step);
         let sums: Vec<Tensor> = slots.take(SQUARES).iter().zip(&gradients).map(|(sum, g)| sum + g.square()).collect();
         let mut directions: Vec<Tensor> =
             gradients.iter().zip(&sums).map(|(g, sum)| scaled(g, sum, self.eps)).collect();
         slots.put(SQUARES, sums);
         if self.momentum != 0.0 {
-            let means = slots.take(MEAN);
-            directions = means.iter().zip(&directions).map(|(mean, x)| average(self.momentum, mean, x)).collect();
-            slots.put(MEAN, directions.clone());
+            directions = averages(self.momentum, MEAN, &directions, slots);
         }
-        directions.iter().map(|direction| -times_rate(&rate, direction)).collect()
+        descend(&self.learning_rate.at(step), &directions)
     }
 }

@@ -2,7 +2,7 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::moments::{average, times_rate};
+use crate::moments::{SQUARE, averages, squares, times_rate};
 use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
 use crate::slots::Slots;
@@ -60,7 +60,6 @@ impl RmsProp {
     }
 }
 
-const SQUARE: &str = "mean_square";
 const VELOCITY: &str = "velocity";
 
 impl UpdateRule for RmsProp {
@@ -77,13 +76,10 @@ impl UpdateRule for RmsProp {
 
     fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
         let rate = self.learning_rate.at(step);
-        let old = slots.take(SQUARE);
-        let squares: Vec<Tensor> =
-            old.iter().zip(&gradients).map(|(square, g)| average(self.decay, square, &g.square())).collect();
+        let squares = averages(self.decay, SQUARE, &squares(&gradients), slots);
         let steps = gradients.iter().zip(&squares);
         let mut steps: Vec<Tensor> =
             steps.map(|(g, square)| times_rate(&rate, &(g / (square + self.eps).sqrt()))).collect();
-        slots.put(SQUARE, squares);
         if self.momentum != 0.0 {
             let old = slots.take(VELOCITY);
             steps = old.iter().zip(&steps).map(|(velocity, step)| velocity * self.momentum + step).collect();

@@ -44,7 +44,7 @@ impl UpdateRule for Scale {
 /// Multiplies by `-lr`, as `scale_by_learning_rate` of optax: the end of a tuple of rules that make directions.
 ///
 /// ```
-/// use jaxnet_optim::{Centralize, Momentum, Direction, Optimizer, ScaleByLearningRate, Scale};
+/// use jaxnet_optim::{Direction, Momentum, Optimizer, ScaleByLearningRate};
 /// use jaxnet_tensor::tensor;
 ///
 /// let opt = (Direction::of(Momentum::new(1.0, 0.9)), ScaleByLearningRate::new(0.5));

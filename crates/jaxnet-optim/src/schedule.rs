@@ -9,8 +9,8 @@ use jaxnet_tensor::{DType, Error, Operand, Tensor, raise};
 ///
 /// Numbers are constant schedules. The functions of this crate make others: [`linear`],
 /// [`exponential_decay`], [`inverse_time_decay`], [`polynomial_decay`], [`cosine_decay`], [`piecewise_constant`],
-/// and, put together, [`warmup`] and [`join_schedules`](crate::join_schedules); and any `Fn(&Tensor) -> Tensor` is one, which gets the step, an i32
-/// scalar that may be traced. They compute in f32.
+/// and, put together, [`warmup`] and [`join_schedules`](crate::join_schedules); and any `Fn(&Tensor) -> Tensor` is
+/// one, which gets the step, an i32 scalar that may be traced. They compute in f32.
 ///
 /// ```
 /// use jaxnet_optim::{Adam, Schedule, Sgd};
@@ -78,9 +78,7 @@ impl Schedule {
         let steps = count("staircase", steps);
         Schedule::from(move |step: &Tensor| self.at(step.floor_divide(steps) * steps))
     }
-}
 
-impl Schedule {
     /// The schedule, started later: until then it is what it starts with.
     ///
     /// ```

@@ -2,7 +2,7 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::moments::times_rate;
+use crate::moments::descend;
 use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
 use crate::slots::Slots;
@@ -35,8 +35,7 @@ impl UpdateRule for Sgd {
     }
 
     fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, _: &mut Slots) -> Vec<Tensor> {
-        let rate = self.learning_rate.at(step);
-        gradients.iter().map(|g| -times_rate(&rate, g)).collect()
+        descend(&self.learning_rate.at(step), &gradients)
     }
 }
 
@@ -92,15 +91,11 @@ impl UpdateRule for Momentum {
     }
 
     fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.learning_rate.at(step);
-        let velocity: Vec<Tensor> =
-            slots.take(VELOCITY).iter().zip(&gradients).map(|(v, g)| v * self.mass + g).collect();
-        let updates = velocity
-            .iter()
-            .zip(&gradients)
-            .map(|(v, g)| if self.nesterov { -times_rate(&rate, &(v * self.mass + g)) } else { -times_rate(&rate, v) });
-        let updates = updates.collect();
-        slots.put(VELOCITY, velocity);
-        updates
+        let ahead = |velocity: &[Tensor]| -> Vec<Tensor> {
+            velocity.iter().zip(&gradients).map(|(v, g)| v * self.mass + g).collect()
+        };
+        let velocity = ahead(&slots.take(VELOCITY));
+        slots.put(VELOCITY, velocity.clone());
+        descend(&self.learning_rate.at(step), &if self.nesterov { ahead(&velocity) } else { velocity })
     }
 }

@@ -3,7 +3,7 @@
 use jaxnet_tensor::{Dims, Tensor};
 
 use crate::adagrad::scaled;
-use crate::moments::{average, times_rate};
+use crate::moments::{MEAN, averages, descend};
 use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
 use crate::slots::Slots;
@@ -45,8 +45,6 @@ impl Sm3 {
     }
 }
 
-const MEAN: &str = "mean";
-
 /// The list with the numbers for this axis. A parameter without the axis has a scalar there; a scalar
 /// parameter has its one number under axis 0.
 fn cover(axis: usize) -> String {
@@ -74,7 +72,6 @@ impl UpdateRule for Sm3 {
     }
 
     fn updates(&self, gradients: Vec<Tensor>, params: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.learning_rate.at(step);
         let count = covers(params);
         let old: Vec<Vec<Tensor>> = (0..count).map(|axis| slots.take(&cover(axis))).collect();
         let bounds = gradients.iter().enumerate().map(|(i, g)| {
@@ -101,11 +98,7 @@ impl UpdateRule for Sm3 {
             };
             slots.put(&cover(axis), bounds.iter().zip(&old[axis]).map(next).collect());
         }
-        let directions = gradients.iter().zip(&bounds).map(|(g, bound)| scaled(g, bound, 0.0));
-        let means = slots.take(MEAN);
-        let means: Vec<Tensor> = means.iter().zip(directions).map(|(m, x)| average(self.momentum, m, &x)).collect();
-        let updates = means.iter().map(|mean| -times_rate(&rate, mean)).collect();
-        slots.put(MEAN, means);
-        updates
+        let directions: Vec<Tensor> = gradients.iter().zip(&bounds).map(|(g, bound)| scaled(g, bound, 0.0)).collect();
+        descend(&self.learning_rate.at(step), &averages(self.momentum, MEAN, &directions, slots))
     }
 }
