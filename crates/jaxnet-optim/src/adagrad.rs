@@ -2,10 +2,10 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::adam::average;
-use crate::rule::{Slots, UpdateRule};
+use crate::moments::{MEAN, averages, descend};
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-use crate::sgd::times_rate;
+use crate::slots::Slots;
 
 /// Adagrad: `s ← s + g²`, `x ← x - lr·g / √(s + eps)` (and no update where `s` is 0), as `adagrad` of optax.
 ///
@@ -60,7 +60,6 @@ impl Adagrad {
 }
 
 const SQUARES: &str = "sum_of_squares";
-const MEAN: &str = "mean";
 
 /// `g / √(sum + eps)`, and 0 where there has been no gradient at all.
 pub(crate) fn scaled(g: &Tensor, sum: &Tensor, eps: f64) -> Tensor {
@@ -71,28 +70,25 @@ pub(crate) fn scaled(g: &Tensor, sum: &Tensor, eps: f64) -> Tensor {
 }
 
 impl UpdateRule for Adagrad {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
         slots.put(SQUARES, params.iter().map(|param| param.full_like(self.initial_accumulator)).collect());
         if self.momentum != 0.0 {
-            slots.put(MEAN, params.iter().map(Tensor::zeros_like).collect());
+            slots.put(MEAN, params.zeros());
         }
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
         let sums: Vec<Tensor> = slots.take(SQUARES).iter().zip(&gradients).map(|(sum, g)| sum + g.square()).collect();
         let mut directions: Vec<Tensor> =
             gradients.iter().zip(&sums).map(|(g, sum)| scaled(g, sum, self.eps)).collect();
         slots.put(SQUARES, sums);
         if self.momentum != 0.0 {
-            let means = slots.take(MEAN);
-            directions = means.iter().zip(&directions).map(|(mean, x)| average(self.momentum, mean, x)).collect();
-            slots.put(MEAN, directions.clone());
+            directions = averages(self.momentum, MEAN, &directions, slots);
         }
-        directions.iter().map(|direction| -times_rate(&rate, direction)).collect()
+        descend(&self.learning_rate.at(step), &directions)
     }
 }

@@ -1,10 +1,12 @@
-//! Adam.
+//! Adam, with weight decay and with Nesterov's momentum.
 
-use jaxnet_tensor::{DType, Tensor};
+use jaxnet_tensor::Tensor;
 
-use crate::rule::{Slots, UpdateRule};
+use crate::decay::WeightDecay;
+use crate::moments::{Moments, descend};
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-use crate::sgd::times_rate;
+use crate::slots::Slots;
 
 /// Adam, with bias correction: `m ← b1·m + (1 - b1)·g`, `v ← b2·v + (1 - b2)·g²`,
 /// `x ← x - lr · (m / (1 - b1ᵗ)) / (√(v / (1 - b2ᵗ)) + eps)` at the update number `t = 1, 2, …`.
@@ -24,81 +26,202 @@ use crate::sgd::times_rate;
 #[derive(Clone, Debug)]
 pub struct Adam {
     learning_rate: Schedule,
-    b1: f64,
-    b2: f64,
-    eps: f64,
+    moments: Moments,
 }
 
 impl Adam {
     /// With a learning rate, which is a number or a schedule.
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        Adam { learning_rate: learning_rate.into(), b1: 0.9, b2: 0.999, eps: 1e-8 }
+        Adam { learning_rate: learning_rate.into(), moments: Moments::default() }
     }
 
     /// How much of the mean of the gradients stays at each update.
     #[must_use]
     pub fn b1(mut self, b1: f64) -> Self {
-        self.b1 = b1;
+        self.moments.b1 = b1;
         self
     }
 
     /// How much of the mean of the squared gradients stays at each update.
     #[must_use]
     pub fn b2(mut self, b2: f64) -> Self {
-        self.b2 = b2;
+        self.moments.b2 = b2;
         self
     }
 
     /// What is added to the root, against division by zero.
     #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.eps = eps;
+        self.moments.eps = eps;
         self
     }
 }
 
-/// The moving average `decay·average + (1 - decay)·x`.
-pub(crate) fn average(decay: f64, average: &Tensor, x: &Tensor) -> Tensor {
-    average * decay + x * (1.0 - decay)
-}
-
-/// `1 - decayᵗ`, without the cancellation that it has in f32 where the decay is close to 1.
-fn bias_correction(decay: f64, t: &Tensor, dtype: DType) -> Tensor {
-    -(t.astype(dtype) * decay.ln()).expm1()
-}
-
-const MEAN: &str = "mean";
-const SQUARE: &str = "mean_square";
-
 impl UpdateRule for Adam {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
-        slots.put(MEAN, params.iter().map(Tensor::zeros_like).collect());
-        slots.put(SQUARE, params.iter().map(Tensor::zeros_like).collect());
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
+        Moments::init(params, slots);
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let (rate, t) = (self.rate(step), step + 1);
-        // For each dtype in use, once for all parameters.
-        let factors = |dtype: DType| (bias_correction(self.b1, &t, dtype), bias_correction(self.b2, &t, dtype));
-        let uses = |dtype: DType| gradients.iter().any(|g| g.dtype() == dtype).then(|| factors(dtype));
-        let (single, double) = (uses(DType::F32), uses(DType::F64));
-        let (old_means, old_squares) = (slots.take(MEAN), slots.take(SQUARE));
-        let (mut means, mut squares, mut updates) = (Vec::new(), Vec::new(), Vec::new());
-        for ((g, mean), square) in gradients.iter().zip(&old_means).zip(&old_squares) {
-            let mean = average(self.b1, mean, g);
-            let square = average(self.b2, square, &g.square());
-            let (c1, c2) = if g.dtype() == DType::F64 { &double } else { &single }.as_ref().expect("made above");
-            let direction = (&mean / c1) / ((&square / c2).sqrt() + self.eps);
-            updates.push(-times_rate(&rate, &direction));
-            means.push(mean);
-            squares.push(square);
-        }
-        slots.put(MEAN, means);
-        slots.put(SQUARE, squares);
-        updates
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        descend(&self.learning_rate.at(step), &self.moments.directions(&gradients, step, slots))
+    }
+}
+
+/// Adam with decoupled weight decay: with Adam's direction `d`, `x ← x - lr·(d + weight_decay·x)`, as `adamw` of
+/// optax.
+///
+/// Loshchilov and Hutter, [Decoupled Weight Decay Regularization](https://arxiv.org/abs/1711.05101), 2017. The
+/// defaults are [`Adam`]'s, and a `weight_decay` of 1e-4.
+///
+/// ```
+/// use jaxnet_optim::{AdamW, Optimizer};
+/// use jaxnet_tensor::{Tensor, tensor};
+/// use std::collections::BTreeMap;
+///
+/// let params: BTreeMap<String, Tensor> =
+///     [("kernel".to_string(), tensor![2.0]), ("bias".to_string(), tensor![2.0])].into();
+/// let opt = AdamW::new(0.1).weight_decay(0.5).mask(|path| path.ends_with("kernel"));
+/// let zeros = params.iter().map(|(name, x)| (name.clone(), x.zeros_like())).collect();
+/// let state = opt.update_from_gradients(zeros, opt.init(params));
+/// assert!(opt.params(&state)["kernel"].allclose(1.9, 1e-6, 0.0));
+/// assert!(opt.params(&state)["bias"].allclose(2.0, 0.0, 0.0));
+/// ```
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    learning_rate: Schedule,
+    moments: Moments,
+    decay: WeightDecay,
+}
+
+impl AdamW {
+    /// With a learning rate, which is a number or a schedule.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        let decay = WeightDecay::new(1e-4);
+        AdamW { learning_rate: learning_rate.into(), moments: Moments::default(), decay }
+    }
+
+    /// How much of the mean of the gradients stays at each update.
+    #[must_use]
+    pub fn b1(mut self, b1: f64) -> Self {
+        self.moments.b1 = b1;
+        self
+    }
+
+    /// How much of the mean of the squared gradients stays at each update.
+    #[must_use]
+    pub fn b2(mut self, b2: f64) -> Self {
+        self.moments.b2 = b2;
+        self
+    }
+
+    /// What is added to the root, against division by zero.
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.moments.eps = eps;
+        self
+    }
+
+    /// Nesterov's variant (optax's `nadamw`), or not.
+    #[must_use]
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.moments.nesterov = nesterov;
+        self
+    }
+
+    /// How much the parameters are pulled towards 0, a number or a schedule; multiplied by the learning rate.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: impl Into<Schedule>) -> Self {
+        self.decay = self.decay.strength(weight_decay);
+        self
+    }
+
+    /// Which parameters are pulled, by their path.
+    #[must_use]
+    pub fn mask(mut self, mask: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.decay = self.decay.mask(mask);
+        self
+    }
+}
+
+impl UpdateRule for AdamW {
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
+    }
+
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
+        Moments::init(params, slots);
+    }
+
+    fn updates(&self, gradients: Vec<Tensor>, params: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        let directions = self.moments.directions(&gradients, step, slots);
+        descend(&self.learning_rate.at(step), &self.decay.added(directions, params, step))
+    }
+}
+
+/// Adam with Nesterov's momentum: with Adam's `m` and `v`, `x ← x - lr · (b1·m / (1 - b1ᵗ⁺¹) +
+/// (1 - b1)·g / (1 - b1ᵗ)) / (√(v / (1 - b2ᵗ)) + eps)`, as `nadam` of optax.
+///
+/// Dozat, [Incorporating Nesterov Momentum into Adam](https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ), 2016.
+/// The defaults are [`Adam`]'s. (PyTorch's `NAdam` lets the momentum grow with a schedule of its own.)
+///
+/// ```
+/// use jaxnet_optim::{NAdam, Optimizer};
+/// use jaxnet_tensor::tensor;
+///
+/// let opt = NAdam::new(0.1);
+/// let state = opt.update_from_gradients(tensor![2.0], opt.init(tensor![1.0]));
+/// // m is 0.2, and the root of the corrected v is 2.
+/// let ahead = 0.9 * 0.2 / (1.0 - 0.81) + 0.1 * 2.0 / (1.0 - 0.9);
+/// assert!(opt.params(&state).allclose(1.0 - 0.1 * ahead / 2.0, 1e-6, 0.0));
+/// ```
+#[derive(Clone, Debug)]
+pub struct NAdam {
+    learning_rate: Schedule,
+    moments: Moments,
+}
+
+impl NAdam {
+    /// With a learning rate, which is a number or a schedule.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        NAdam { learning_rate: learning_rate.into(), moments: Moments { nesterov: true, ..Moments::default() } }
+    }
+
+    /// How much of the mean of the gradients stays at each update.
+    #[must_use]
+    pub fn b1(mut self, b1: f64) -> Self {
+        self.moments.b1 = b1;
+        self
+    }
+
+    /// How much of the mean of the squared gradients stays at each update.
+    #[must_use]
+    pub fn b2(mut self, b2: f64) -> Self {
+        self.moments.b2 = b2;
+        self
+    }
+
+    /// What is added to the root, against division by zero.
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.moments.eps = eps;
+        self
+    }
+}
+
+impl UpdateRule for NAdam {
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
+    }
+
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
+        Moments::init(params, slots);
+    }
+
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        descend(&self.learning_rate.at(step), &self.moments.directions(&gradients, step, slots))
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jaxnet_autograd::{value_and_grad, value_and_grad_aux};
 use jaxnet_tensor::{DType, Error, OrRaise, Result, Structure, Tensor, Tree, lax, tree};
 
-use crate::rule::{Slots, UpdateRule};
+use crate::rule::{Leaves, UpdateRule};
+use crate::slots::Slots;
 use crate::state::OptState;
 
 /// The methods that optimizers have, for parameters that are any tree of floating-point tensors.
@@ -99,9 +100,11 @@ pub trait Optimizer: UpdateRule {
         state.step.clone()
     }
 
-    /// The learning rate of the next update, a scalar.
+    /// The learning rate of the next update, a scalar; 1 where there is none. That of a tuple of rules is the
+    /// product of theirs.
     fn learning_rate<P>(&self, state: &OptState<P>) -> Tensor {
-        self.rate(&state.step)
+        let slots = Slots::nested(BTreeMap::new(), state.scalars.clone());
+        self.rate(&state.step, &slots).unwrap_or_else(|| Tensor::from(1.0))
     }
 }
 
@@ -137,7 +140,7 @@ fn init<R: UpdateRule + ?Sized, P: Tree>(rule: &R, params: &P) -> Result<OptStat
         }
     }
     let mut slots = Slots::default();
-    rule.init_slots(&widened(&leaves)?, &mut slots);
+    rule.init_slots(&Leaves { tensors: widened(&leaves)?, paths: structure.paths() }, &mut slots);
     // Strong dtypes, so that every later state has the same ones.
     let strong = leaves.iter().map(|leaf| lax::convert(leaf, leaf.dtype())).collect::<Result<_>>()?;
     let params = tree::unflatten(&structure, strong)?;
@@ -150,8 +153,10 @@ fn update<R: UpdateRule + ?Sized, P: Tree>(rule: &R, gradients: P, state: OptSta
     check_gradients(&structure, &params, &gradient_structure, &gradients)?;
     let OptState { step, slots, scalars, .. } = state;
     let lists = slots.into_iter().map(|(name, slot)| (name, tree::flatten(&slot).0)).collect();
-    let mut slots = Slots { lists, scalars };
-    let updates = rule.updates(widened(&gradients)?, &widened(&params)?, &step, &mut slots);
+    let mut slots = Slots::nested(lists, scalars);
+    let leaves = Leaves { tensors: widened(&params)?, paths: structure.paths() };
+    let updates = rule.updates(widened(&gradients)?, &leaves, &step, &mut slots);
+    drop(leaves);
     if updates.len() != params.len() {
         return Err(Error::invalid(
             "update",
@@ -167,8 +172,9 @@ fn update<R: UpdateRule + ?Sized, P: Tree>(rule: &R, gradients: P, state: OptSta
 }
 
 fn assemble<P: Tree>(step: Tensor, params: P, structure: &Structure, slots: Slots) -> Result<OptState<P>> {
-    let trees = slots.lists.into_iter().map(|(name, list)| Ok((name, tree::unflatten(structure, list)?)));
-    Ok(OptState { step, params, slots: trees.collect::<Result<BTreeMap<_, _>>>()?, scalars: slots.scalars })
+    let (lists, scalars) = slots.flat();
+    let trees = lists.into_iter().map(|(name, list)| Ok((name, tree::unflatten(structure, list)?)));
+    Ok(OptState { step, params, slots: trees.collect::<Result<BTreeMap<_, _>>>()?, scalars })
 }
 
 fn check_gradients(

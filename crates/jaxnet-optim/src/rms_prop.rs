@@ -2,10 +2,10 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::adam::average;
-use crate::rule::{Slots, UpdateRule};
+use crate::moments::{SQUARE, averages, squares, times_rate};
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-use crate::sgd::times_rate;
+use crate::slots::Slots;
 
 /// RMSProp: `v ← decay·v + (1 - decay)·g²`, `x ← x - lr·g / √(v + eps)`, as `rmsprop` of
 /// `jax.example_libraries.optimizers` and of optax; and with momentum, `m ← momentum·m + lr·g / √(v + eps)`,
@@ -60,30 +60,26 @@ impl RmsProp {
     }
 }
 
-const SQUARE: &str = "mean_square";
 const VELOCITY: &str = "velocity";
 
 impl UpdateRule for RmsProp {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
-        slots.put(SQUARE, params.iter().map(Tensor::zeros_like).collect());
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
+        slots.put(SQUARE, params.zeros());
         if self.momentum != 0.0 {
-            slots.put(VELOCITY, params.iter().map(Tensor::zeros_like).collect());
+            slots.put(VELOCITY, params.zeros());
         }
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
-        let old = slots.take(SQUARE);
-        let squares: Vec<Tensor> =
-            old.iter().zip(&gradients).map(|(square, g)| average(self.decay, square, &g.square())).collect();
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        let rate = self.learning_rate.at(step);
+        let squares = averages(self.decay, SQUARE, &squares(&gradients), slots);
         let steps = gradients.iter().zip(&squares);
         let mut steps: Vec<Tensor> =
             steps.map(|(g, square)| times_rate(&rate, &(g / (square + self.eps).sqrt()))).collect();
-        slots.put(SQUARE, squares);
         if self.momentum != 0.0 {
             let old = slots.take(VELOCITY);
             steps = old.iter().zip(&steps).map(|(velocity, step)| velocity * self.momentum + step).collect();

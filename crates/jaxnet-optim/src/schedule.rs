@@ -7,10 +7,10 @@ use jaxnet_tensor::{DType, Error, Operand, Tensor, raise};
 
 /// A learning rate as a function of the number of updates made before.
 ///
-/// Numbers are constant schedules. The functions of this crate that make others are
-/// [`exponential_decay`], [`inverse_time_decay`], [`polynomial_decay`], [`piecewise_constant`],
-/// [`cosine_decay`] and [`warmup`]; and any `Fn(&Tensor) -> Tensor` is one, which gets the step, an i32
-/// scalar that may be traced. They compute in f32.
+/// Numbers are constant schedules. The functions of this crate make others: [`linear`],
+/// [`exponential_decay`], [`inverse_time_decay`], [`polynomial_decay`], [`cosine_decay`], [`piecewise_constant`],
+/// and, put together, [`warmup`] and [`join_schedules`](crate::join_schedules); and any `Fn(&Tensor) -> Tensor` is
+/// one, which gets the step, an i32 scalar that may be traced. They compute in f32.
 ///
 /// ```
 /// use jaxnet_optim::{Adam, Schedule, Sgd};
@@ -57,6 +57,10 @@ impl Schedule {
         rate
     }
 
+    pub(crate) fn is_zero(&self) -> bool {
+        matches!(self.0, Kind::Constant(0.0))
+    }
+
     /// The schedule in steps: as at the last multiple of `steps`.
     ///
     /// ```
@@ -73,6 +77,46 @@ impl Schedule {
     pub fn staircase(self, steps: usize) -> Schedule {
         let steps = count("staircase", steps);
         Schedule::from(move |step: &Tensor| self.at(step.floor_divide(steps) * steps))
+    }
+
+    /// The schedule, started later: until then it is what it starts with.
+    ///
+    /// ```
+    /// use jaxnet_optim::linear;
+    /// let schedule = linear(1.0, 0.0, 4).delayed(10);
+    /// assert_eq!([0, 10, 12, 14].map(|step| schedule.at(step).item::<f32>()), [1.0, 1.0, 0.5, 0.0]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the steps are more than fit into i32.
+    #[must_use]
+    #[track_caller]
+    pub fn delayed(self, steps: usize) -> Schedule {
+        let steps = if steps == 0 { 0 } else { count("delayed", steps) };
+        Schedule::from(move |step: &Tensor| self.at((step - steps).maximum(0)))
+    }
+
+    /// The schedule, but nowhere less than this (`end_value` of optax's `exponential_decay`).
+    ///
+    /// ```
+    /// use jaxnet_optim::exponential_decay;
+    /// assert_eq!(exponential_decay(0.8, 10, 0.5).at_least(0.25).at(50).item::<f32>(), 0.25);
+    /// ```
+    #[must_use]
+    pub fn at_least(self, least: f64) -> Schedule {
+        Schedule::from(move |step: &Tensor| self.at(step).maximum(least))
+    }
+
+    /// The schedule, but nowhere more than this.
+    ///
+    /// ```
+    /// use jaxnet_optim::exponential_decay;
+    /// assert_eq!(exponential_decay(0.1, 10, 2.0).at_most(0.25).at(50).item::<f32>(), 0.25);
+    /// ```
+    #[must_use]
+    pub fn at_most(self, most: f64) -> Schedule {
+        Schedule::from(move |step: &Tensor| self.at(step).minimum(most))
     }
 }
 
@@ -105,7 +149,7 @@ impl fmt::Debug for Schedule {
 
 /// A number of steps, which are counted in i32.
 #[track_caller]
-fn count(name: &str, steps: usize) -> i32 {
+pub(crate) fn count(name: &str, steps: usize) -> i32 {
     match i32::try_from(steps) {
         Ok(0) => raise(Error::invalid(name, "the number of steps must not be 0")),
         Ok(steps) => steps,
@@ -113,7 +157,7 @@ fn count(name: &str, steps: usize) -> i32 {
     }
 }
 
-fn float(step: &Tensor) -> Tensor {
+pub(crate) fn float(step: &Tensor) -> Tensor {
     step.astype(DType::F32)
 }
 
@@ -178,6 +222,26 @@ pub fn polynomial_decay(rate: f64, decay_steps: usize, final_rate: f64, power: f
     Schedule::from(move |step: &Tensor| {
         let left = 1.0 - float(&step.minimum(steps)) / steps as f64;
         left.pow(power) * (rate - final_rate) + final_rate
+    })
+}
+
+/// From `rate` to `final_rate` in a straight line of `steps` steps, and `final_rate` from there on;
+/// `linear_schedule` of optax.
+///
+/// ```
+/// let schedule = jaxnet_optim::linear(1.0, 0.5, 4);
+/// assert_eq!([0, 1, 4, 9].map(|step| schedule.at(step).item::<f32>()), [1.0, 0.875, 0.5, 0.5]);
+/// ```
+///
+/// # Panics
+///
+/// If `steps` is 0.
+#[track_caller]
+pub fn linear(rate: f64, final_rate: f64, steps: usize) -> Schedule {
+    let steps = count("linear", steps);
+    Schedule::from(move |step: &Tensor| {
+        let left = 1.0 - float(&step.minimum(steps)) / steps as f64;
+        left * (rate - final_rate) + final_rate
     })
 }
 

@@ -2,13 +2,10 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::rule::{Slots, UpdateRule};
+use crate::moments::descend;
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-
-/// The learning rate in the dtype of what it is multiplied with, so that it does not promote it.
-pub(crate) fn times_rate(rate: &Tensor, x: &Tensor) -> Tensor {
-    x * rate.astype(x.dtype())
-}
+use crate::slots::Slots;
 
 /// Stochastic gradient descent: `x ← x - lr·g`.
 ///
@@ -33,13 +30,12 @@ impl Sgd {
 }
 
 impl UpdateRule for Sgd {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, _: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
-        gradients.iter().map(|g| -times_rate(&rate, g)).collect()
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, _: &mut Slots) -> Vec<Tensor> {
+        descend(&self.learning_rate.at(step), &gradients)
     }
 }
 
@@ -86,24 +82,20 @@ impl Momentum {
 const VELOCITY: &str = "velocity";
 
 impl UpdateRule for Momentum {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
-        slots.put(VELOCITY, params.iter().map(Tensor::zeros_like).collect());
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
+        slots.put(VELOCITY, params.zeros());
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, _: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
-        let velocity: Vec<Tensor> =
-            slots.take(VELOCITY).iter().zip(&gradients).map(|(v, g)| v * self.mass + g).collect();
-        let updates = velocity
-            .iter()
-            .zip(&gradients)
-            .map(|(v, g)| if self.nesterov { -times_rate(&rate, &(v * self.mass + g)) } else { -times_rate(&rate, v) });
-        let updates = updates.collect();
-        slots.put(VELOCITY, velocity);
-        updates
+    fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
+        let ahead = |velocity: &[Tensor]| -> Vec<Tensor> {
+            velocity.iter().zip(&gradients).map(|(v, g)| v * self.mass + g).collect()
+        };
+        let velocity = ahead(&slots.take(VELOCITY));
+        slots.put(VELOCITY, velocity.clone());
+        descend(&self.learning_rate.at(step), &if self.nesterov { ahead(&velocity) } else { velocity })
     }
 }

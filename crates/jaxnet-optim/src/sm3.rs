@@ -3,10 +3,10 @@
 use jaxnet_tensor::{Dims, Tensor};
 
 use crate::adagrad::scaled;
-use crate::adam::average;
-use crate::rule::{Slots, UpdateRule};
+use crate::moments::{MEAN, averages, descend};
+use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
-use crate::sgd::times_rate;
+use crate::slots::Slots;
 
 /// SM3: Adagrad that remembers a number for each index of each axis instead of for each element, as `sm3` of
 /// `jax.example_libraries.optimizers`. With `vₖ` for axis `k`, `s ← minₖ vₖ + g²` and `vₖ ← max of s over all
@@ -45,8 +45,6 @@ impl Sm3 {
     }
 }
 
-const MEAN: &str = "mean";
-
 /// The list with the numbers for this axis. A parameter without the axis has a scalar there; a scalar
 /// parameter has its one number under axis 0.
 fn cover(axis: usize) -> String {
@@ -58,11 +56,11 @@ fn covers(params: &[Tensor]) -> usize {
 }
 
 impl UpdateRule for Sm3 {
-    fn rate(&self, step: &Tensor) -> Tensor {
-        self.learning_rate.at(step)
+    fn rate(&self, step: &Tensor, _: &Slots) -> Option<Tensor> {
+        Some(self.learning_rate.at(step))
     }
 
-    fn init_slots(&self, params: &[Tensor], slots: &mut Slots) {
+    fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
         for axis in 0..covers(params) {
             let zeros = |param: &Tensor| {
                 let size: Dims = param.shape().get(axis).copied().into_iter().collect();
@@ -70,11 +68,10 @@ impl UpdateRule for Sm3 {
             };
             slots.put(&cover(axis), params.iter().map(zeros).collect());
         }
-        slots.put(MEAN, params.iter().map(Tensor::zeros_like).collect());
+        slots.put(MEAN, params.zeros());
     }
 
-    fn updates(&self, gradients: Vec<Tensor>, params: &[Tensor], step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
-        let rate = self.rate(step);
+    fn updates(&self, gradients: Vec<Tensor>, params: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
         let count = covers(params);
         let old: Vec<Vec<Tensor>> = (0..count).map(|axis| slots.take(&cover(axis))).collect();
         let bounds = gradients.iter().enumerate().map(|(i, g)| {
@@ -101,11 +98,7 @@ impl UpdateRule for Sm3 {
             };
             slots.put(&cover(axis), bounds.iter().zip(&old[axis]).map(next).collect());
         }
-        let directions = gradients.iter().zip(&bounds).map(|(g, bound)| scaled(g, bound, 0.0));
-        let means = slots.take(MEAN);
-        let means: Vec<Tensor> = means.iter().zip(directions).map(|(m, x)| average(self.momentum, m, &x)).collect();
-        let updates = means.iter().map(|mean| -times_rate(&rate, mean)).collect();
-        slots.put(MEAN, means);
-        updates
+        let directions: Vec<Tensor> = gradients.iter().zip(&bounds).map(|(g, bound)| scaled(g, bound, 0.0)).collect();
+        descend(&self.learning_rate.at(step), &averages(self.momentum, MEAN, &directions, slots))
     }
 }

@@ -25,8 +25,9 @@ pub struct OptState<P = Params> {
     /// What is trained.
     pub params: P,
     /// What the optimizer remembers of each parameter, such as moments: by name, a tree like that of the
-    /// parameters. In f32 for parameters of half precision, else in the parameters' dtypes.
+    /// parameters. In f32 for parameters of half precision, else in the parameters' dtypes. Names of rules
+    /// inside rules are joined by dots.
     pub slots: BTreeMap<String, P>,
-    /// What the optimizer remembers beside that, by name; none of this crate's optimizers so far does.
+    /// What the optimizer remembers beside that, by name, such as the count of accumulated gradients.
     pub scalars: BTreeMap<String, Tensor>,
 }
