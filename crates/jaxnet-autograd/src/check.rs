@@ -85,7 +85,7 @@ fn check_leaves(f: Leaves<'_>, at: &[Tensor], check: GradCheck, order: usize, ke
     let some: Vec<Option<Tensor>> = direction.iter().cloned().map(Some).collect();
     if check.forward {
         let (outputs, tangents) = jvp_leaves(f, at, &some)?;
-        let tangents = floats(instantiate(&outputs, tangents));
+        let tangents = floats(instantiate(&outputs, tangents)?);
         for (i, (ours, numeric)) in tangents.iter().zip(&numeric).enumerate() {
             compare(ours, numeric, check, &format!("jvp of {what}, result {i}"))?;
         }
@@ -93,7 +93,7 @@ fn check_leaves(f: Leaves<'_>, at: &[Tensor], check: GradCheck, order: usize, ke
             let (x, t) = values.split_at(at.len());
             let t: Vec<Option<Tensor>> = t.iter().cloned().map(Some).collect();
             let (outputs, tangents) = jvp_leaves(f, x, &t)?;
-            Ok(floats(instantiate(&outputs, tangents)))
+            Ok(floats(instantiate(&outputs, tangents)?))
         };
         let both: Vec<Tensor> = at.iter().chain(&direction).cloned().collect();
         check_leaves(&derivative, &both, check, order - 1, forward_key, &format!("jvp of {what}"))?;
@@ -102,7 +102,7 @@ fn check_leaves(f: Leaves<'_>, at: &[Tensor], check: GradCheck, order: usize, ke
         let (outputs, linear) = linearize_leaves(f, at)?;
         let cotangents = like(&floats(outputs), against);
         let all: Vec<Option<Tensor>> = crate::programs::spread(cotangents.iter().cloned(), &float);
-        let gradients = instantiate(at, linear.transpose(all)?);
+        let gradients = instantiate(at, linear.transpose(all)?)?;
         // <ct, J t> = <J^T ct, t>
         let ours = dot(&gradients, &direction);
         compare(&ours, &dot(&cotangents, &numeric), check, &format!("vjp of {what}"))?;
@@ -110,7 +110,7 @@ fn check_leaves(f: Leaves<'_>, at: &[Tensor], check: GradCheck, order: usize, ke
             let (x, ct) = values.split_at(at.len());
             let (_, linear) = linearize_leaves(f, x)?;
             let all = crate::programs::spread(ct.iter().cloned(), &float);
-            Ok(instantiate(x, linear.transpose(all)?))
+            instantiate(x, linear.transpose(all)?)
         };
         let both: Vec<Tensor> = at.iter().chain(&cotangents).cloned().collect();
         check_leaves(&derivative, &both, check, order - 1, reverse_key, &format!("vjp of {what}"))?;

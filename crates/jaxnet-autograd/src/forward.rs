@@ -115,11 +115,13 @@ fn try_jvp<A: Tree, B: Tree>(f: &impl Function<A, Output = B>, primal: &A, tange
     let mut out = None;
     let (outputs, tangents) = jvp_leaves(|leaves| on_leaves(f, &structure, &mut out, leaves), &primals, &tangents)?;
     let out = out.expect("the function has run");
-    let tangents = instantiate(&outputs, tangents);
+    let tangents = instantiate(&outputs, tangents)?;
     Ok((tree::unflatten(&out, outputs)?, tree::unflatten(&out, tangents)?))
 }
 
-/// Tangents with zeros where they are known to be zero.
-pub(crate) fn instantiate(primals: &[Tensor], tangents: Vec<Option<Tensor>>) -> Vec<Tensor> {
-    primals.iter().zip(tangents).map(|(primal, tangent)| tangent.unwrap_or_else(|| primal.zeros_like())).collect()
+/// Tangents where their primals are, with zeros where they are known to be zero.
+pub(crate) fn instantiate(primals: &[Tensor], tangents: Vec<Option<Tensor>>) -> Result<Vec<Tensor>> {
+    let one =
+        |(primal, tangent): (&Tensor, Option<Tensor>)| tangent.unwrap_or_else(|| primal.zeros_like()).beside(primal);
+    primals.iter().zip(tangents).map(one).collect()
 }

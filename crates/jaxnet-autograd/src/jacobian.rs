@@ -8,10 +8,10 @@ use crate::function::{Function, Made, check_differentiable};
 use crate::reverse::{grad, linearize_leaves};
 
 /// The unit vectors of a tensor, along a new leading axis.
-fn basis(x: &Tensor) -> Tensor {
+fn basis(x: &Tensor) -> Result<Tensor> {
     let size = x.size();
     let shape: Shape = std::iter::once(size).chain(x.shape().iter().copied()).collect();
-    Tensor::eye(size).astype(x.dtype()).reshape(shape)
+    Tensor::eye(size).astype(x.dtype()).reshape(shape).beside(x)
 }
 
 fn check(what: &str, x: &Tensor) -> Result<()> {
@@ -41,12 +41,12 @@ pub fn jacfwd<F: Function<Tensor, Output = Tensor>>(f: F) -> impl Fn(Tensor) -> 
 
 fn try_jacfwd(f: &impl Function<Tensor, Output = Tensor>, x: Tensor) -> Result<Tensor> {
     check("jacfwd", &x)?;
-    let units = basis(&x);
+    let units = basis(&x)?;
     let push = |unit: &[Tensor]| {
         let run = |values: &[Tensor]| Ok(vec![f.run(values[0].clone())]);
         let (outputs, tangents) = jvp_leaves(run, std::slice::from_ref(&x), &[Some(unit[0].clone())])?;
         check("jacfwd", &outputs[0])?;
-        Ok(instantiate(&outputs, tangents))
+        instantiate(&outputs, tangents)
     };
     let (columns, axes) = batch_leaves(push, x.size(), &[units], &[Some(0)])?;
     let rank = columns[0].rank() - axes[0].is_some() as usize;
@@ -81,9 +81,9 @@ fn try_jacrev(f: &impl Function<Tensor, Output = Tensor>, x: Tensor) -> Result<T
     check("jacrev", y)?;
     let pull = |unit: &[Tensor]| {
         let cotangents = linear.transpose(vec![Some(unit[0].clone())])?;
-        Ok(instantiate(std::slice::from_ref(&x), cotangents))
+        instantiate(std::slice::from_ref(&x), cotangents)
     };
-    let (rows, axes) = batch_leaves(pull, y.size(), &[basis(y)], &[Some(0)])?;
+    let (rows, axes) = batch_leaves(pull, y.size(), &[basis(y)?], &[Some(0)])?;
     let rows = move_batch(&rows[0], y.size(), axes[0], 0)?;
     let shape: Shape = y.shape().iter().chain(x.shape().iter()).copied().collect();
     lax::reshape(&rows, shape)
@@ -135,9 +135,9 @@ fn try_hessian_tree<A: Tree>(gradient: &impl Fn(A) -> A, argument: A) -> Result<
         let push = |unit: &[Tensor]| {
             let tangents: Vec<Option<Tensor>> = (0..primals.len()).map(|i| (i == j).then(|| unit[0].clone())).collect();
             let (outputs, tangents) = jvp_leaves(run, &primals, &tangents)?;
-            Ok(instantiate(&outputs, tangents))
+            instantiate(&outputs, tangents)
         };
-        let (columns, axes) = batch_leaves(push, x.size(), &[basis(x)], &[Some(0)])?;
+        let (columns, axes) = batch_leaves(push, x.size(), &[basis(x)?], &[Some(0)])?;
         for ((row, column), axis) in blocks.iter_mut().zip(&columns).zip(axes) {
             let rank = column.rank() - axis.is_some() as usize;
             let column = move_batch(column, x.size(), axis, rank)?;

@@ -26,7 +26,7 @@ pub(crate) fn linearize_leaves(
 }
 
 /// Cotangents of all leaves from those of the differentiable ones.
-fn complete(primals: &[Tensor], cotangents: Vec<Option<Tensor>>) -> Vec<Tensor> {
+fn complete(primals: &[Tensor], cotangents: Vec<Option<Tensor>>) -> Result<Vec<Tensor>> {
     let mut cotangents = cotangents.into_iter();
     let all = primals
         .iter()
@@ -61,6 +61,7 @@ where
         let tangents = made.unwrap(check_tangents("linearize", &primals, tree::flatten(&tangent).0));
         let tangents: Vec<Tensor> = tangents.into_iter().flatten().collect();
         let results = made.unwrap(linear.apply(&tangents));
+        let results = made.unwrap(instantiate(&outputs, results.into_iter().map(Some).collect()));
         made.unwrap(tree::unflatten(&out, results))
     };
     (value, derivative)
@@ -92,7 +93,8 @@ where
     let pullback = move |cotangent: F::Output| {
         let cotangents = made.unwrap(check_tangents("vjp", &outputs, tree::flatten(&cotangent).0));
         let results = made.unwrap(linear.transpose(cotangents));
-        made.unwrap(tree::unflatten(&structure, complete(&primals, results)))
+        let results = made.unwrap(complete(&primals, results));
+        made.unwrap(tree::unflatten(&structure, results))
     };
     (value, pullback)
 }
@@ -211,10 +213,10 @@ fn try_grad<A: Tree, X: Tree, F: Function<A>>(
             loss.aval()
         )));
     }
-    let seed = lax::full(&loss.aval().strong(), 1)?;
+    let seed = lax::full(&loss.aval().strong(), 1)?.beside(&loss)?;
     let mut cotangents = vec![Some(seed)];
     cotangents.resize(1 + aux.len(), None);
-    let gradients = complete(&primals, linear.transpose_once(cotangents)?);
+    let gradients = complete(&primals, linear.transpose_once(cotangents)?)?;
     let aux = tree::unflatten(&aux_structure.expect("the function has run"), aux)?;
     Ok((loss, aux, tree::unflatten(&structure, gradients)?))
 }

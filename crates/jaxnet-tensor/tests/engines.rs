@@ -1,9 +1,11 @@
 //! The engines agree with each other.
 
-use jaxnet_tensor::primitive::{CompareOp, Control, Index, Random, ReduceKind};
+use jaxnet_tensor::primitive::{
+    CompareOp, Control, Index, Random, ReduceKind, SelectKind, Window, WindowDims, WindowKind,
+};
 use jaxnet_tensor::program::{self, ProgramBuilder, stage::stage};
 use jaxnet_tensor::trace::bind;
-use jaxnet_tensor::{Aval, DType, Device, Program, Result, Tensor, lax, tensor};
+use jaxnet_tensor::{Aval, DType, Device, Primitive, Program, Result, Tensor, lax, tensor};
 
 /// The devices of the engines that this build has.
 fn devices() -> Vec<Device> {
@@ -100,6 +102,37 @@ fn while_loop() {
     let run = |x: &[Tensor]| Ok(bind(&doubling(1.0).into(), x)?.into_vec());
     agree(&[Tensor::scalar(100_f32), Tensor::scalar(0_f32), Tensor::scalar(1.5_f32)], 0.0, run);
     agree(&[Tensor::scalar(-1_f32), Tensor::scalar(0_f32), Tensor::scalar(1.5_f32)], 0.0, run);
+}
+
+/// Images with the channels last, for which engines have kernels of their own.
+#[test]
+fn poolings_and_their_gradients() {
+    let values = |special: f32| {
+        let x: Vec<f32> = (0..2 * 5 * 4 * 3).map(|i| if i % 7 == 3 { special } else { (i * 37 % 11) as f32 }).collect();
+        Tensor::from_slice(&x, [2, 5, 4, 3]).unwrap()
+    };
+    for windows in [WindowDims::new([1, 2, 2, 1]).strides([1, 2, 2, 1]), WindowDims::new([1, 3, 2, 1])] {
+        let places = windows.output_shape("", &[2, 5, 4, 3]).unwrap();
+        let source = Tensor::range(places.size()).astype(DType::F32).reshape(&*places) + 1.0;
+        let run = |x: &[Tensor]| {
+            let (window, select) = (windows.clone(), SelectKind::Max);
+            let scatter = Window::SelectAndScatterAdd { select, window: window.clone() };
+            let gather = Window::SelectAndGatherAdd { select, window };
+            Ok(vec![
+                lax::reduce_window(WindowKind::Max, &x[0], &windows)?,
+                lax::reduce_window(WindowKind::Sum, &x[0], &windows)?,
+                bind(&scatter.into(), &[x[1].clone(), x[0].clone()])?[0].clone(),
+                bind(&gather.into(), &[&x[0] * 2.0, x[0].clone()])?[0].clone(),
+            ])
+        };
+        for special in [f32::NEG_INFINITY, -1.0, 100.0] {
+            agree(&[values(special), source.clone()], 1e-6, run);
+        }
+        // The first of several NaNs is selected.
+        let scatter: Primitive =
+            Window::SelectAndScatterAdd { select: SelectKind::Max, window: windows.clone() }.into();
+        agree(&[values(f32::NAN), source], 1e-6, |x| Ok(bind(&scatter, &[x[1].clone(), x[0].clone()])?.into_vec()));
+    }
 }
 
 #[test]

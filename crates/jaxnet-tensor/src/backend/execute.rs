@@ -53,23 +53,27 @@ fn operand(tensor: &Tensor) -> Operand<'_> {
 
 /// The device on which to run, and whether its result is committed to it.
 pub(crate) fn common_device<'a>(op: &str, inputs: &'a [Tensor]) -> Result<(&'a Device, bool)> {
-    let mut found: Option<&'a Array> = None;
-    for array in inputs.iter().filter_map(|input| input.array()) {
+    let mut found: Option<(usize, &'a Array)> = None;
+    for (i, array) in inputs.iter().enumerate().filter_map(|(i, input)| Some((i, input.array()?))) {
         match found {
-            None => found = Some(array),
-            Some(other) if array.committed && other.committed => {
+            None => found = Some((i, array)),
+            Some((first, other)) if array.committed && other.committed => {
                 if array.device != other.device {
                     return Err(Error::invalid(
                         op,
-                        format!("operands are on {} and {}; move one with `.to(&device)`", other.device, array.device),
+                        format!(
+                            "operand {first} ({}) is on {} and operand {i} ({}) on {}; move one with `.to(&device)?`, \
+                             or a whole tree with `.to_device(&device)?`",
+                            other.aval, other.device, array.aval, array.device
+                        ),
                     ));
                 }
             }
-            Some(other) if array.committed && !other.committed => found = Some(array),
+            Some((_, other)) if array.committed && !other.committed => found = Some((i, array)),
             Some(_) => {}
         }
     }
-    Ok(found.map_or((Device::cpu_ref(), false), |array| (&array.device, array.committed)))
+    Ok(found.map_or((Device::cpu_ref(), false), |(_, array)| (&array.device, array.committed)))
 }
 
 fn needs_move(inputs: &[Tensor], device: &Device) -> bool {
@@ -108,8 +112,11 @@ fn execute_control(control: &Control, inputs: &[Tensor]) -> Result<Tensors> {
         | Control::CustomVjp { body: program, .. }
         | Control::Composite { body: program, .. } => run(program, inputs),
         Control::Cond { branches } => {
+            // Where the index is counts, too: the results are where a compiled branch would leave them.
+            let (device, committed) = common_device(control.name(), inputs)?;
             let index = inputs[0].to_scalar::<i32>()?.clamp(0, branches.len() as i32 - 1);
-            run(&branches[index as usize], &inputs[1..])
+            let put = |input: &Tensor| if committed { input.to(device) } else { Ok(input.clone()) };
+            run(&branches[index as usize], &inputs[1..].iter().map(put).collect::<Result<Vec<_>>>()?)
         }
         Control::While { .. } | Control::Scan { .. } => {
             let mut builder = ProgramBuilder::new();

@@ -178,6 +178,13 @@ impl Tensor {
         let aval = self.aval().clone();
         let buffer = match &self.0 {
             Repr::Array(array) if array.device == *device => array.buffer.share(),
+            Repr::Traced(traced) => {
+                return Err(Error::Trace(format!(
+                    "to: a traced {aval} is not on a device: what `{}` traces runs where its arguments are; move \
+                     those with `.to(&device)?` or `.to_device(&device)?` before the call",
+                    traced.transform()
+                )));
+            }
             _ => {
                 let mut bytes = vec![0; aval.bytes()];
                 self.read_bytes(&mut bytes)?;
@@ -185,6 +192,30 @@ impl Tensor {
             }
         };
         Ok(Tensor::from_array(Arc::new(Array { aval, device: device.clone(), committed: true, buffer })))
+    }
+
+    /// The same tensor where `other` was put, unless somebody put this one somewhere: how a constant follows
+    /// an operand that it does not meet.
+    ///
+    /// # Errors
+    ///
+    /// When a device fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Device, tensor};
+    /// let there = tensor![1.0, 2.0].to(&Device::cpu())?;
+    /// assert_eq!(tensor![3.0].beside(&there)?.device(), there.device());
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
+    pub fn beside(&self, other: &Tensor) -> Result<Tensor> {
+        let Some(place) = other.array().filter(|array| array.committed) else { return Ok(self.clone()) };
+        match &self.0 {
+            Repr::Traced(_) => Ok(self.clone()),
+            Repr::Array(array) if array.committed => Ok(self.clone()),
+            Repr::Array(_) | Repr::Literal(_) => self.to(&place.device),
+        }
     }
 
     /// Waits until the elements have been computed, which engines do ahead of the host.

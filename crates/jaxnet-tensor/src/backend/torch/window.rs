@@ -69,26 +69,49 @@ fn reduce(op: WindowKind, window: &WindowDims, x: &Tensor, aval: &Aval, output: 
     }
 }
 
-/// Pooling of images with the channels last, as libtorch has it.
-fn pool(op: WindowKind, window: &WindowDims, x: &Tensor, dtype: DType) -> Torch<Option<Tensor>> {
+/// The sizes and strides of windows over images with the channels last, as libtorch's poolings take them.
+fn pooling(window: &WindowDims, dtype: DType) -> Option<[Vec<i64>; 2]> {
     let outer = |dims: &[usize]| dims[0] == 1 && dims[3] == 1;
     let fits = window.rank() == 4
         && matches!(dtype, DType::F32 | DType::F64)
-        && op != WindowKind::Min
         && outer(&window.size)
         && outer(&window.strides)
         && window.padding.iter().all(|&edges| edges == (0, 0))
         && window.base_dilation.iter().chain(&window.window_dilation).all(|&dilation| dilation == 1);
-    if !fits {
-        return Ok(None);
-    }
-    let x = x.f_permute([0, 3, 1, 2])?;
-    let (size, strides) = (sizes(&window.size[1..3]), sizes(&window.strides[1..3]));
+    fits.then(|| [sizes(&window.size[1..3]), sizes(&window.strides[1..3])])
+}
+
+/// "NHWC" as "NCHW": a view, in the order of memory that the poolings are fast on; and back.
+fn channels_second(x: &Tensor) -> Torch {
+    x.f_permute([0, 3, 1, 2])
+}
+
+fn channels_last(x: &Tensor) -> Torch {
+    x.f_permute([0, 2, 3, 1])
+}
+
+fn pool(op: WindowKind, window: &WindowDims, x: &Tensor, dtype: DType) -> Torch<Option<Tensor>> {
+    let Some([size, strides]) = pooling(window, dtype) else { return Ok(None) };
+    let x = channels_second(x)?;
     let pooled = match op {
         WindowKind::Max => x.f_max_pool2d(size, strides, [0, 0], [1, 1], false)?,
-        _ => x.f_avg_pool2d(size, strides, [0, 0], false, true, 1)?,
+        WindowKind::Sum => x.f_avg_pool2d(size, strides, [0, 0], false, true, 1)?,
+        WindowKind::Min => return Ok(None),
     };
-    pooled.f_permute([0, 2, 3, 1]).map(Some)
+    channels_last(&pooled).map(Some)
+}
+
+/// The gradient of a pooling.
+fn unpool(select: SelectKind, window: &WindowDims, source: &Tensor, x: &Tensor, dtype: DType) -> Torch<Option<Tensor>> {
+    let Some([size, strides]) = pooling(window, dtype).filter(|_| select == SelectKind::Max) else { return Ok(None) };
+    let (source, x) = (channels_second(source)?, channels_second(x)?);
+    let (best, places) = x.f_max_pool2d_with_indices(&size, &strides, [0, 0], [1, 1], false)?;
+    // Of several NaNs in a window libtorch takes the last, but the first is to be taken.
+    if best.f_isnan()?.f_any()?.f_int64_value(&[])? != 0 {
+        return Ok(None);
+    }
+    let gradient = x.f_max_pool2d_with_indices_backward(&source, &size, &strides, [0, 0], [1, 1], false, &places)?;
+    channels_last(&gradient).map(Some)
 }
 
 /// For each window the place in it that is selected (one axis for all places in the window, of size 1), and
@@ -138,6 +161,9 @@ fn scatter(select: SelectKind, window: &WindowDims, inputs: &[&Tensor], avals: &
     let nothing = || Tensor::f_zeros(sizes(&output.shape), (kind(output.dtype), on));
     if avals[0].size() == 0 || output.size() == 0 {
         return nothing();
+    }
+    if let Some(sums) = unpool(select, window, source, operand, output.dtype)? {
+        return Ok(sums);
     }
     let rank = window.rank() as i64;
     let [place, any] = selected(select, window, operand, avals[1], &avals[0].shape)?;
