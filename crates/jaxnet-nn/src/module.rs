@@ -242,7 +242,11 @@ fn parts<X: Tree, M: Module<X>>(module: &M, params: &Params, x: &X) -> Result<Ha
     })
     .map_err(|error| {
         let name = module.name();
-        Error::tree(&*name, format!("the parameters to reuse are not those of this module: {error}"))
+        let message = format!(
+            "the parameters to reuse are not those of this module: {error}; if it was initialized with other inputs \
+             than those of this call, say with which: `module.shaped(&inputs).reuse(&params)`"
+        );
+        Error::tree(&*name, message)
     })?;
     Ok(modules)
 }
