@@ -60,7 +60,8 @@
 //!
 //! [`prelude`] for what programs mostly need; layers such as [`Dense`], [`Conv`], [`BatchNorm`], [`Rnn`];
 //! functions such as [`relu`], [`softmax_cross_entropy_with_integer_labels`]; [`mod@init`] for initializers;
-//! [`Regularized`], [`Reparametrized`], [`Batched`], [`Residual`], [`Remat`], [`Frozen`] for what wraps models; [`save`] and [`load`] for files.
+//! [`Regularized`], [`Reparametrized`], [`Batched`], [`Residual`], [`Remat`], [`Frozen`] for what wraps models; [`save`] and [`load`] for files;
+//! [`StateDict`] for parameters of PyTorch and Flax.
 //! [`docs::jax_users`] has a table of equivalents for users of JAX, flax and optax.
 #![deny(missing_docs)]
 
@@ -70,6 +71,7 @@ const ROOT: &str = file!();
 mod combinators;
 pub mod docs;
 mod functions;
+mod import;
 pub mod init;
 mod layers;
 mod module;
@@ -83,6 +85,7 @@ mod wrappers;
 
 pub use combinators::{Batched, L2Regularized, Regularized, Reparametrized};
 pub use functions::*;
+pub use import::{Source, StateDict};
 pub use layers::*;
 pub use module::{Module, Reuse, Shaped};
 pub use parametrized::{Parameter, Parametrized, parametrized};
