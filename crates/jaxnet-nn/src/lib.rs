@@ -75,6 +75,7 @@ mod import;
 pub mod init;
 mod layers;
 mod module;
+mod nets;
 mod parametrized;
 mod params;
 mod save;
@@ -88,6 +89,7 @@ pub use functions::*;
 pub use import::{Source, StateDict};
 pub use layers::*;
 pub use module::{Module, Reuse, Shaped};
+pub use nets::*;
 pub use parametrized::{Parameter, Parametrized, parametrized};
 pub use params::{Params, Vars};
 pub use save::{load, load_like, save};
@@ -105,6 +107,7 @@ pub mod prelude {
         orthogonal, truncated_normal, uniform, zeros,
     };
     pub use crate::layers::*;
+    pub use crate::nets::*;
     pub use crate::{
         Batched, Frozen, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Remat,
         Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save, sequential,

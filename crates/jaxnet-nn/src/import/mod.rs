@@ -128,7 +128,7 @@ impl StateDict {
     }
 
     /// The tensors as the variables of a model, with names, layouts and dtypes of `template`, which the model's
-    /// [`init`](crate::Module::init) makes.
+    /// [`init`](crate::Module::init) makes; what [`eval_shape`](jaxnet_autograd::eval_shape) of that gives will do.
     ///
     /// `name` says for each module, by its path here (`sequential.dense0`, or the empty path), what it is called in
     /// the file; [`Source`] says how its parameters are. For a module for which it gives `None`, what the template
