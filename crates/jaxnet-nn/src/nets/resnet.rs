@@ -1,7 +1,6 @@
 //! Residual nets.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use jaxnet_tensor::{Error, Tensor, raise};
 
@@ -313,24 +312,20 @@ impl ResNet {
             y = cx.call(&MaxPool::new([3, 3]).strides([2, 2]).padding([(1, 1), (1, 1)]), &y);
         }
         for (i, &blocks) in self.blocks.iter().enumerate() {
-            let (channels, bottlenecks, zero) = (self.width << i, self.bottlenecks, self.zero_last_gamma);
-            let layer = move |cx: &mut Scope<'_>, x: &Tensor| {
-                let mut y = x.clone();
-                for block in 0..blocks {
+            let (channels, zero) = (self.width << i, self.zero_last_gamma);
+            y = cx.within(&format!("layer{}", i + 1), |cx| {
+                (0..blocks).fold(y, |y, block| {
                     let stride = if block == 0 && i > 0 { 2 } else { 1 };
                     let name = format!("block{block}");
-                    y = if bottlenecks {
+                    if self.bottlenecks {
                         let block = Bottleneck::new(channels).stride(stride).zero_last_gamma(zero);
                         cx.call_named(&name, &block, &y)
                     } else {
                         let block = BasicBlock::new(channels).stride(stride).zero_last_gamma(zero);
                         cx.call_named(&name, &block, &y)
-                    };
-                }
-                y
-            };
-            let name: Arc<str> = format!("layer{}", i + 1).into();
-            y = cx.call(&crate::parametrized(name, layer), &y);
+                    }
+                })
+            });
         }
         y
     }

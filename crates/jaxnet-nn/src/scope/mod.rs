@@ -146,6 +146,13 @@ impl<'r> Scope<'r> {
         module.forward(&mut Scope::at(self.run, place), x)
     }
 
+    /// Runs `f` in a part of the tree of this name.
+    #[track_caller]
+    pub(crate) fn within<T>(&mut self, name: &str, f: impl FnOnce(&mut Scope<'_>) -> T) -> T {
+        let place = self.child(None, name);
+        f(&mut Scope::at(self.run, place))
+    }
+
     /// A parameter: one tensor of this shape, in f32, which `init` makes when the module is initialized.
     ///
     /// ```
