@@ -81,6 +81,7 @@ mod params;
 mod save;
 mod scope;
 mod sequential;
+mod summary;
 pub mod train;
 mod wrappers;
 
@@ -95,6 +96,7 @@ pub use params::{Params, Vars};
 pub use save::{load, load_like, save};
 pub use scope::{Bound, Mode, ModuleId, Scope};
 pub use sequential::Sequential;
+pub use summary::{Summary, SummaryRow, summary};
 pub use wrappers::{Frozen, Remat, Residual};
 
 /// What programs that use this crate mostly need: `use jaxnet_nn::prelude::*`.
@@ -110,7 +112,7 @@ pub mod prelude {
     pub use crate::nets::*;
     pub use crate::{
         Batched, Frozen, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Remat,
-        Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save, sequential,
+        Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save, sequential, summary,
     };
     pub use jaxnet_autograd::{
         checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,
