@@ -78,6 +78,7 @@ mod module;
 mod nets;
 mod parametrized;
 mod params;
+mod precision;
 mod save;
 mod scope;
 mod sequential;
@@ -93,6 +94,7 @@ pub use module::{Module, Reuse, Shaped};
 pub use nets::*;
 pub use parametrized::{Parameter, Parametrized, parametrized};
 pub use params::{Params, Vars};
+pub use precision::{LossScale, MixedPrecision};
 pub use save::{load, load_like, save};
 pub use scope::{Bound, Mode, ModuleId, Scope};
 pub use sequential::Sequential;
@@ -111,8 +113,9 @@ pub mod prelude {
     pub use crate::layers::*;
     pub use crate::nets::*;
     pub use crate::{
-        Batched, Frozen, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Remat,
-        Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save, sequential, summary,
+        Batched, Frozen, L2Regularized, LossScale, MixedPrecision, Mode, Module, Parameter, Parametrized, Params,
+        Regularized, Remat, Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save,
+        sequential, summary,
     };
     pub use jaxnet_autograd::{
         checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,
