@@ -60,7 +60,8 @@
 //!
 //! [`prelude`] for what programs mostly need; layers such as [`Dense`], [`Conv`], [`BatchNorm`], [`Rnn`];
 //! functions such as [`relu`], [`softmax_cross_entropy_with_integer_labels`]; [`mod@init`] for initializers;
-//! [`Regularized`], [`Reparametrized`], [`Batched`], [`Residual`], [`Remat`], [`Frozen`] for what wraps models; [`save`] and [`load`] for files.
+//! [`Regularized`], [`Reparametrized`], [`Batched`], [`Residual`], [`Remat`], [`Frozen`] for what wraps models; [`save`] and [`load`] for files;
+//! [`StateDict`] for parameters of PyTorch and Flax.
 //! [`docs::jax_users`] has a table of equivalents for users of JAX, flax and optax.
 #![deny(missing_docs)]
 
@@ -70,26 +71,34 @@ const ROOT: &str = file!();
 mod combinators;
 pub mod docs;
 mod functions;
+mod import;
 pub mod init;
 mod layers;
 mod module;
+mod nets;
 mod parametrized;
 mod params;
+mod precision;
 mod save;
 mod scope;
 mod sequential;
+mod summary;
 pub mod train;
 mod wrappers;
 
 pub use combinators::{Batched, L2Regularized, Regularized, Reparametrized};
 pub use functions::*;
+pub use import::{Source, StateDict};
 pub use layers::*;
 pub use module::{Module, Reuse, Shaped};
+pub use nets::*;
 pub use parametrized::{Parameter, Parametrized, parametrized};
 pub use params::{Params, Vars};
+pub use precision::{LossScale, MixedPrecision};
 pub use save::{load, load_like, save};
 pub use scope::{Bound, Mode, ModuleId, Scope};
 pub use sequential::Sequential;
+pub use summary::{Summary, SummaryRow, summary};
 pub use wrappers::{Frozen, Remat, Residual};
 
 /// What programs that use this crate mostly need: `use jaxnet_nn::prelude::*`.
@@ -102,9 +111,11 @@ pub mod prelude {
         orthogonal, truncated_normal, uniform, zeros,
     };
     pub use crate::layers::*;
+    pub use crate::nets::*;
     pub use crate::{
-        Batched, Frozen, L2Regularized, Mode, Module, Parameter, Parametrized, Params, Regularized, Remat,
-        Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save, sequential,
+        Batched, Frozen, L2Regularized, LossScale, MixedPrecision, Mode, Module, Parameter, Parametrized, Params,
+        Regularized, Remat, Reparametrized, Residual, Scope, Sequential, Vars, load, load_like, parametrized, save,
+        sequential, summary,
     };
     pub use jaxnet_autograd::{
         checkpoint, cond, custom_jvp, custom_vjp, eval_shape, fori_loop, grad, grad_aux, hessian, hvp, jacfwd, jacrev,

@@ -110,7 +110,7 @@ impl<X: Tree, M: Module<X>> Module<X> for Inside<M> {
     }
 
     fn name(&self) -> Cow<'_, str> {
-        self.0.name()
+        Cow::Borrowed("function")
     }
 }
 

@@ -86,6 +86,12 @@ fn batches_and_dtypes() {
         let halves = params.map(|_, leaf| leaf.astype(DType::F16));
         assert_eq!(layer.apply(&halves, &far).dtype(), DType::F16);
     }
+    let layer = BatchNorm::batch_statistics().with_gamma_init(constant(2));
+    let params = layer.init_params(Key::new(0), &far);
+    assert_eq!((params["gamma"].i(0).item::<f32>(), layer.apply(&params, &far).dtype()), (2.0, DType::F32));
+    let halves = params.map(|_, leaf| leaf.astype(DType::F16));
+    let y = layer.apply(&halves, &far);
+    assert!(y.dtype() == DType::F16 && (y.astype(DType::F32).std().item::<f64>() - 2.0).abs() < 1e-2);
     let y = RmsNorm::new().scale(false).apply(&Params::empty(), &tensor![1, -1]);
     assert_eq!((y.dtype(), y.to_vec::<f32>()[1].round()), (DType::F32, -1.0));
 }

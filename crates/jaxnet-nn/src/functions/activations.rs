@@ -277,6 +277,22 @@ pub fn glu_axis(x: &Tensor, axis: isize) -> Tensor {
     &halves[0] * halves[1].sigmoid()
 }
 
+/// [`elu`] of the input and of what is its negative, one after the other along the last axis (Shang et al. 2016).
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(concat_elu(&tensor![2.0, 0.0]).to_vec::<f32>()[..2], [2.0, 0.0]);
+/// assert_eq!(concat_elu(&Tensor::ones([5, 3])).shape().dims(), [5, 6]);
+/// ```
+///
+/// # Panics
+///
+/// If the input is a scalar.
+#[track_caller]
+pub fn concat_elu(x: &Tensor) -> Tensor {
+    elu(&Tensor::concatenate(&[x.clone(), -x], -1))
+}
+
 /// [`softmax_axis`] along the last axis.
 ///
 /// ```

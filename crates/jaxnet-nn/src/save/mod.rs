@@ -13,6 +13,7 @@ use std::path::Path;
 
 use jaxnet_tensor::{Aval, DType, Error, Key, Result, Structure, Tensor, Tree, files, tree};
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 
 use data::{Saved, dtype_of};
 use structure::{Piece, names, pieces};
@@ -136,6 +137,13 @@ pub fn load_like<T: Tree>(path: impl AsRef<Path>, template: &T) -> Result<T> {
     tree::unflatten(&structure, leaves)
 }
 
+/// All tensors of a file in the format, by whichever tool it was written.
+pub(crate) fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let file = Contents::parse(path, &bytes)?;
+    file.tensors.names().into_iter().map(|name| Ok((name.to_string(), file.tensor(name)?))).collect()
+}
+
 /// A file that has been read.
 struct Contents<'a> {
     path: &'a Path,
@@ -161,6 +169,26 @@ impl<'a> Contents<'a> {
         Err(Error::format(FORMAT, format!("{}: {}", self.path.display(), why.as_ref())))
     }
 
+    fn view(&self, name: &str) -> Result<TensorView<'_>> {
+        self.tensors.tensor(name).map_err(|_| Error::tree(name, "the file does not have it"))
+    }
+
+    fn aval(&self, name: &str) -> Result<Aval> {
+        let view = self.view(name)?;
+        match dtype_of(view.dtype()) {
+            Some(dtype) => Ok(Aval::new(dtype, view.shape())),
+            None => self.fail(format!("`{name}` is of dtype {}, which tensors cannot be", view.dtype())),
+        }
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor> {
+        let (aval, view) = (self.aval(name)?, self.view(name)?);
+        Tensor::from_le_bytes(&aval, view.data()).or_else(|error| match error {
+            Error::Format { message, .. } => self.fail(format!("`{name}`: {message}")),
+            other => Err(other),
+        })
+    }
+
     /// The leaves of a structure, which are all that the file must hold.
     fn leaves(&self, structure: &Structure, expected: Option<&[Aval]>) -> Result<Vec<Tensor>> {
         let (names, keys) = (names(structure), structure.keys());
@@ -174,11 +202,7 @@ impl<'a> Contents<'a> {
             ));
         }
         let leaf = |(i, name): (usize, &String)| {
-            let view = self.tensors.tensor(name).map_err(|_| Error::tree(name, "the file does not have it"))?;
-            let Some(dtype) = dtype_of(view.dtype()) else {
-                return self.fail(format!("`{name}` is of dtype {}, which tensors cannot be", view.dtype()));
-            };
-            let found = Aval::new(dtype, view.shape());
+            let found = self.aval(name)?;
             let wanted = match expected {
                 Some(expected) => expected[i].strong(),
                 // A batch of keys has more axes.
@@ -188,10 +212,7 @@ impl<'a> Contents<'a> {
             if wanted != found {
                 return Err(Error::tree(name, format!("expected {wanted}, the file has {found}")));
             }
-            Tensor::from_le_bytes(&found, view.data()).or_else(|error| match error {
-                Error::Format { message, .. } => self.fail(format!("`{name}`: {message}")),
-                other => Err(other),
-            })
+            self.tensor(name)
         };
         names.iter().enumerate().map(leaf).collect()
     }

@@ -49,7 +49,13 @@ impl Scope<'_> {
             // of them there is part of another trace, so that it is made again here.
             let visit = |cx: &mut Self| {
                 abstractly(example, |x| {
-                    module.forward(&mut Scope::at(cx.run, place), &x);
+                    let forward = |cx: &mut Self| module.forward(&mut Scope::at(cx.run, place), &x);
+                    // In the place of the module around, it is a part of that.
+                    if place == cx.place {
+                        forward(cx)
+                    } else {
+                        cx.observed(place, None, forward)
+                    };
                 });
             };
             let (_, read) = self.rehearsing(|cx| cx.reading_places(visit));
@@ -141,6 +147,7 @@ impl<M> Bound<M> {
             init_key: None,
             training: self.training,
             key,
+            observer: None,
         };
         let (y, outcome) = run(&self.module, x, given);
         (y, outcome.state())

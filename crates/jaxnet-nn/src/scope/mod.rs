@@ -1,6 +1,7 @@
 //! What a running module sees: its parameters, state and keys.
 
 mod bound;
+mod observe;
 mod run;
 mod transforms;
 
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jaxnet_tensor::{Error, Key, Result, Shape, Tensor, Tree, raise};
 
 pub use bound::Bound;
+pub(crate) use observe::Observer;
 pub(crate) use run::{Given, run};
 use run::{Place, Run, given_child};
 pub(crate) use transforms::Replace;
@@ -140,10 +142,17 @@ impl<'r> Scope<'r> {
     pub fn call_named<X: Tree, M: Module<X>>(&mut self, name: &str, module: &M, x: &X) -> M::Output {
         let Some(id) = module.id() else {
             // A plain function needs no place.
-            return module.forward(self, x);
+            return self.observed(self.place, Some(name), |cx| module.forward(cx, x));
         };
         let place = self.child(Some(id), name);
-        module.forward(&mut Scope::at(self.run, place), x)
+        self.observed(place, None, |cx| module.forward(&mut Scope::at(cx.run, place), x))
+    }
+
+    /// Runs `f` in a part of the tree of this name.
+    #[track_caller]
+    pub(crate) fn within<T: Tree>(&mut self, name: &str, f: impl FnOnce(&mut Scope<'_>) -> T) -> T {
+        let place = self.child(None, name);
+        self.observed(place, None, |cx| f(&mut Scope::at(cx.run, place)))
     }
 
     /// A parameter: one tensor of this shape, in f32, which `init` makes when the module is initialized.

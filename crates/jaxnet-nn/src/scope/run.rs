@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use jaxnet_tensor::{Key, Tree, called_from};
 
+use super::observe::{Observer, Use};
 use super::transforms::{Reader, Transform};
 use super::{CURRENT_RUN, Mode, ModuleId, NEXT, Scope};
 use crate::module::Module;
@@ -43,6 +44,7 @@ pub(crate) struct Run {
     pub(super) drawn: u32,
     pub(super) readers: Vec<Reader>,
     pub(super) transforms: Vec<Transform>,
+    pub(super) observer: Option<Observer>,
 }
 
 /// What a run is given.
@@ -54,6 +56,7 @@ pub(crate) struct Given {
     pub init_key: Option<Key>,
     pub training: bool,
     pub key: Option<Key>,
+    pub observer: Option<Observer>,
 }
 
 impl Given {
@@ -85,6 +88,15 @@ impl Outcome {
 
     pub fn state(&self) -> Params {
         Params(self.0.state(0))
+    }
+
+    /// What was seen, where somebody was looking: each use of a module, and its parameters.
+    pub fn uses(mut self) -> Vec<(String, Use, Node)> {
+        let uses = self.0.observer.take().map(|observer| observer.uses).unwrap_or_default();
+        uses.into_iter()
+            .map(|seen| (self.0.path(seen.place), self.params_at(seen.place), seen))
+            .map(|(path, node, seen)| (path, seen, node))
+            .collect()
     }
 
     /// Where each module's parameters are.
@@ -133,8 +145,10 @@ fn run_here<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Outpu
         drawn: 0,
         readers: Vec::new(),
         transforms: Vec::new(),
+        observer: given.observer,
     };
-    let y = module.forward(&mut Scope::at(&mut run, 0), x);
+    let name = module.name();
+    let y = Scope::at(&mut run, 0).observed(0, Some(&name), |cx| module.forward(&mut Scope::at(cx.run, 0), x));
     (y, Outcome(run))
 }
 

@@ -110,7 +110,9 @@ impl Scope<'_> {
     pub(super) fn rehearsing<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
         let (transforms, readers, drawn) = (self.run.transforms.clone(), self.run.readers.clone(), self.run.drawn);
         let states: Vec<Option<Node>> = self.run.places.iter().map(|place| place.state.clone()).collect();
+        self.rehearse_observed(true);
         let result = f(self);
+        self.rehearse_observed(false);
         (self.run.transforms, self.run.readers, self.run.drawn) = (transforms, readers, drawn);
         let mut states = states.into_iter();
         for place in &mut self.run.places {

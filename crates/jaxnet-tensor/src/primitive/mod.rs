@@ -7,6 +7,7 @@
 
 mod control;
 mod conv;
+mod cost;
 mod dot;
 mod elementwise;
 mod index;

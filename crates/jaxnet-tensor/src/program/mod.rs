@@ -174,6 +174,16 @@ impl Program {
         self.0.effect
     }
 
+    /// How many floating-point operations it takes: see [`Primitive::flops`].
+    pub fn flops(&self) -> u64 {
+        let of = |equation: &Equation| {
+            let inputs: SmallVec<[&Aval; 3]> = equation.inputs.iter().map(|atom| self.atom_aval(atom)).collect();
+            let outputs: SmallVec<[Aval; 1]> = equation.outputs.iter().map(|var| self.aval(*var).clone()).collect();
+            equation.primitive.flops(&inputs, &outputs)
+        };
+        self.equations().iter().map(of).fold(0, u64::saturating_add)
+    }
+
     /// For each equation, the variables that it is the last to use and that are no results.
     pub fn last_uses(&self) -> Vec<SmallVec<[Var; 2]>> {
         let mut used_later = vec![false; self.var_count()];

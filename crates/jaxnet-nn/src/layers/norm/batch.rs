@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jaxnet_tensor::{Error, Shape, Tensor, raise};
 
 use super::super::{Tag, places};
-use super::wide;
-use crate::init::{ones, zeros};
+use super::{narrow, optional, wide};
+use crate::init::{Init, Initializer, ones, zeros};
 use crate::module::Module;
 use crate::scope::{ModuleId, Scope};
 
@@ -45,6 +45,9 @@ pub struct BatchNorm {
     epsilon: f64,
     center: bool,
     scale: bool,
+    gamma_init: Init,
+    /// Whether the running variance is the unbiased one.
+    unbiased: bool,
 }
 
 impl Default for BatchNorm {
@@ -63,6 +66,8 @@ impl BatchNorm {
             epsilon: 1e-5,
             center: true,
             scale: true,
+            gamma_init: Init::new(ones()),
+            unbiased: false,
         }
     }
 
@@ -104,6 +109,17 @@ impl BatchNorm {
         BatchNorm { scale, ..self }
     }
 
+    /// The layer with another initializer of `gamma`.
+    pub fn with_gamma_init(self, init: impl Initializer + Send + Sync + 'static) -> Self {
+        BatchNorm { gamma_init: Init::new(init), ..self }
+    }
+
+    /// Keeps the unbiased variance in the running statistics, as PyTorch does: that of the batch times `n / (n - 1)`
+    /// for `n` numbers. (Flax and JAXnet keep the variance itself.)
+    pub fn unbiased_variance(self) -> Self {
+        BatchNorm { unbiased: true, ..self }
+    }
+
     /// The layer with another name in parameter trees.
     pub fn named(self, name: impl Into<Arc<str>>) -> Self {
         BatchNorm { tag: self.tag.named(name), ..self }
@@ -136,6 +152,7 @@ impl Module<Tensor> for BatchNorm {
 
     fn forward(&self, cx: &mut Scope<'_>, x: &Tensor) -> Tensor {
         let axes = self.reduced(cx, x);
+        let narrow_x = x;
         let x = wide(x);
         let stay = x.shape().without_axes(&axes);
         let beside: Shape =
@@ -170,19 +187,29 @@ impl Module<Tensor> for BatchNorm {
                         old * momentum + new * (1.0 - momentum)
                     };
                     cx.set_state("mean", &next(&old_mean, &mean));
-                    cx.set_state("var", &next(&old_var, &variance));
+                    let n: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
+                    let running = match self.unbiased && n > 1 {
+                        true => &variance * (n as f64 / (n - 1) as f64),
+                        false => variance.clone(),
+                    };
+                    cx.set_state("var", &next(&old_var, &running));
                     (mean, variance)
                 } else {
                     (old_mean, old_var)
                 }
             }
         };
+        let gamma = optional(cx, self.scale, "gamma", &stay, self.gamma_init.clone());
+        let beta = optional(cx, self.center, "beta", &stay, zeros());
         let mut factor = (variance + self.epsilon).rsqrt();
-        if self.scale {
-            factor = factor * cx.param("gamma", &stay, ones());
+        if let Some(gamma) = &gamma {
+            factor = factor * gamma;
         }
-        let y = (&x - beside(&mean)) * beside(&factor);
-        if self.center { y + beside(&cx.param("beta", &stay, zeros())) } else { y }
+        let mut y = (&x - beside(&mean)) * beside(&factor);
+        if let Some(beta) = &beta {
+            y = y + beside(beta);
+        }
+        narrow(y, narrow_x, &[&gamma, &beta])
     }
 
     fn id(&self) -> Option<ModuleId> {

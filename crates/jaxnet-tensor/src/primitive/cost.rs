@@ -1,0 +1,124 @@
+//! How much arithmetic operations are.
+
+use super::{Control, Elementwise, Index, Primitive, Reduce, ScatterKind, Window};
+use crate::aval::Aval;
+
+impl Primitive {
+    /// How many floating-point operations it takes: additions, multiplications and other arithmetic on
+    /// floating-point numbers, where a function such as `exp` counts as one. What moves, converts, compares or chooses
+    /// numbers takes none, nor do sorting and random bits.
+    ///
+    /// Holes and padding that an implementation must look at all the same count in convolutions, except for
+    /// the holes of transposed ones. Of the branches of a `cond` the most expensive counts, of a `while` one round.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Tensor, program::stage::stage};
+    ///
+    /// let (a, b) = (Tensor::zeros([3, 4]), Tensor::zeros([4, 5]));
+    /// let staged = stage(&[a.aval().clone(), b.aval().clone()], |x| Ok(vec![x[0].matmul(&x[1]) + 1.0])).unwrap();
+    /// assert_eq!(staged.program.flops(), 2 * 3 * 4 * 5 + 3 * 5);
+    /// ```
+    pub fn flops(&self, inputs: &[&Aval], outputs: &[Aval]) -> u64 {
+        let size = |aval: &Aval| aval.shape.size() as u64;
+        let Some(result) = outputs.first() else { return 0 };
+        let float = result.dtype.is_float();
+        match self {
+            Primitive::Control(op) => control(op),
+            _ if !float => 0,
+            Primitive::Elementwise(op) => match op {
+                Elementwise::Unary(_) | Elementwise::Binary(_) | Elementwise::IntegerPow(_) | Elementwise::Clamp => {
+                    size(result)
+                }
+                Elementwise::Compare(_)
+                | Elementwise::Select
+                | Elementwise::Convert(_)
+                | Elementwise::BitcastConvert(_) => 0,
+            },
+            Primitive::Reduce(Reduce::Reduce { .. } | Reduce::Cumulative { .. }) => {
+                inputs.first().map_or(0, |x| size(x))
+            }
+            Primitive::Reduce(Reduce::Arg { .. }) => 0,
+            Primitive::Window(op) => {
+                let windows = match op {
+                    Window::ReduceWindow { .. } => size(result),
+                    Window::SelectAndScatterAdd { .. } => inputs.first().map_or(0, |source| size(source)),
+                    Window::SelectAndGatherAdd { .. } => return 0,
+                };
+                let of_window = match op {
+                    // One addition for each window.
+                    Window::SelectAndScatterAdd { .. } => 1,
+                    _ => op.window().size.iter().product::<usize>() as u64,
+                };
+                windows.saturating_mul(of_window)
+            }
+            Primitive::Dot(op) => {
+                let contracted: usize = op.lhs_contracting.iter().map(|&axis| inputs[0].shape[axis]).product();
+                size(result).saturating_mul(2 * contracted as u64)
+            }
+            Primitive::Conv(op) => {
+                let kernel = &inputs[1].shape;
+                let outputs = kernel[op.dims.rhs_output_feature].max(1);
+                let holes: usize = op.lhs_dilation.iter().product();
+                size(result).saturating_mul(2 * (kernel.size() / outputs) as u64) / holes.max(1) as u64
+            }
+            Primitive::Index(Index::Scatter { kind, .. }) if *kind != ScatterKind::Set => {
+                inputs.get(2).map_or(0, |updates| size(updates))
+            }
+            Primitive::Index(_) | Primitive::Shape(_) | Primitive::Sort(_) | Primitive::Random(_) => 0,
+        }
+    }
+}
+
+fn control(op: &Control) -> u64 {
+    match op {
+        Control::Call { program, .. } | Control::Checkpoint { program } => program.flops(),
+        Control::Cond { branches } => branches.iter().map(|branch| branch.flops()).max().unwrap_or(0),
+        Control::While { cond, body, .. } => cond.flops().saturating_add(body.flops()),
+        Control::Scan { body, length, .. } => body.flops().saturating_mul(*length as u64),
+        Control::CustomJvp { body, .. } | Control::CustomVjp { body, .. } | Control::Composite { body, .. } => {
+            body.flops()
+        }
+        Control::CustomLinear { .. } | Control::OptimizationBarrier | Control::StopGradient | Control::Debug(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::program::stage::stage;
+    use crate::{DType, Tensor, lax, primitive::ConvDims, primitive::ConvGeneralDilated};
+
+    fn count(inputs: &[&Tensor], f: impl Fn(&[Tensor]) -> Tensor) -> u64 {
+        let avals: Vec<_> = inputs.iter().map(|input| input.aval().clone()).collect();
+        stage(&avals, |x| Ok(vec![f(x)])).unwrap().program.flops()
+    }
+
+    #[test]
+    fn arithmetic_counts() {
+        let (x, n) = (Tensor::zeros([2, 3]), Tensor::range(6));
+        assert_eq!(count(&[&x], |x| x[0].exp() * 2.0), 12);
+        assert_eq!(count(&[&x], |x| x[0].sum()), 6);
+        assert_eq!(count(&[&x], |x| x[0].gt(0.0).select(&x[0], 0.0).astype(DType::F16).t()), 0);
+        assert_eq!(count(&[&n], |n| &n[0] * 2 + 1), 0);
+        assert_eq!(count(&[&x], |x| x[0].sort(-1)), 0);
+        assert_eq!(count(&[&x], |x| x[0].at(1).add(1.0)), 3);
+        let matrices = [&Tensor::zeros([5, 2, 3]), &Tensor::zeros([5, 3, 4])];
+        assert_eq!(count(&matrices, |x| x[0].matmul(&x[1])), 2 * 5 * 2 * 3 * 4);
+        assert_eq!(count(&[&x, &Tensor::zeros([3, 0])], |x| x[0].matmul(&x[1])), 0);
+    }
+
+    #[test]
+    fn convolutions_count() {
+        let dims = ConvDims::parse("NWC", "WIO", "NWC").unwrap();
+        let conv = ConvGeneralDilated::new(dims.clone()).feature_groups(2);
+        let run = |conv: &ConvGeneralDilated, x: &Tensor, k: &Tensor| {
+            count(&[x, k], |x| lax::conv_general_dilated(&x[0], &x[1], conv).unwrap())
+        };
+        // 8 places, each of 6 outputs from 3 * 2 numbers.
+        assert_eq!(run(&conv, &Tensor::zeros([2, 10, 4]), &Tensor::zeros([3, 2, 6])), 2 * 2 * 8 * 6 * 6);
+        // A transposed one takes as much as the convolution whose derivative it is.
+        let up = ConvGeneralDilated::new(dims).lhs_dilation([2]).padding([(1, 2)]);
+        assert_eq!(run(&up, &Tensor::zeros([1, 5, 4]), &Tensor::zeros([3, 4, 6])), 2 * 5 * 3 * 4 * 6);
+    }
+}
