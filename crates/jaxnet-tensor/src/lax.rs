@@ -9,7 +9,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::primitive::{
     ArgKind, BinaryOp, CompareOp, Control, ConvGeneralDilated, CumulativeKind, DotGeneral, Elementwise, GatherDims,
-    Index, Random, Reduce, ReduceKind, ScatterDims, ScatterKind, SelectKind, ShapeOp, Sort, UnaryOp, Window,
+    Index, Linalg, Random, Reduce, ReduceKind, ScatterDims, ScatterKind, SelectKind, ShapeOp, Sort, UnaryOp, Window,
     WindowDims, WindowKind,
 };
 use crate::shape::{Dims, Shape};
@@ -402,6 +402,86 @@ pub fn sort(operands: &[Tensor], axis: usize, keys: usize, descending: bool) -> 
 pub fn top_k(x: &Tensor, k: usize) -> Result<(Tensor, Tensor)> {
     let mut results = bind(&Sort::TopK { k }.into(), std::slice::from_ref(x))?.into_iter();
     Ok((results.next().expect("two results"), results.next().expect("two results")))
+}
+
+/// The lower triangular `L` with `L Lᵀ = a`, of whose matrices the lower triangle is read.
+///
+/// # Errors
+///
+/// When `a` is not of square matrices of f32 or f64.
+pub fn cholesky(a: &Tensor) -> Result<Tensor> {
+    bind1(&Linalg::Cholesky.into(), std::slice::from_ref(a))
+}
+
+/// The `x` with `op(a) x = b`, or `x op(a) = b`, where `a` is triangular; see [`Linalg::TriangularSolve`].
+///
+/// # Errors
+///
+/// When `a` is not of square matrices of f32 or f64, or `b` does not fit.
+pub fn triangular_solve(a: &Tensor, b: &Tensor, op: Linalg) -> Result<Tensor> {
+    bind1(&op.into(), &[a.clone(), b.clone()])
+}
+
+/// The `x` with `a x = b`, or `aᵀ x = b`.
+///
+/// # Errors
+///
+/// When `a` is not of square matrices of f32 or f64, or `b` does not fit.
+pub fn linear_solve(a: &Tensor, b: &Tensor, transpose_a: bool) -> Result<Tensor> {
+    bind1(&Linalg::Solve { transpose_a }.into(), &[a.clone(), b.clone()])
+}
+
+/// The LU decomposition with partial pivoting: `(lu, pivots, permutation)`, see [`Linalg::Lu`].
+///
+/// # Errors
+///
+/// When `a` is not of matrices of f32 or f64.
+pub fn lu(a: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    let mut results = bind(&Linalg::Lu.into(), std::slice::from_ref(a))?.into_iter();
+    let mut next = || results.next().expect("three results");
+    Ok((next(), next(), next()))
+}
+
+/// The QR decomposition `(q, r)`, see [`Linalg::Qr`].
+///
+/// # Errors
+///
+/// When `a` is not of matrices of f32 or f64.
+pub fn qr(a: &Tensor, full_matrices: bool) -> Result<(Tensor, Tensor)> {
+    let mut results = bind(&Linalg::Qr { full_matrices }.into(), std::slice::from_ref(a))?.into_iter();
+    Ok((results.next().expect("two results"), results.next().expect("two results")))
+}
+
+/// Eigenvectors and eigenvalues `(v, w)` of symmetric matrices, of which one triangle is read; see
+/// [`Linalg::Eigh`].
+///
+/// # Errors
+///
+/// When `a` is not of square matrices of f32 or f64.
+pub fn eigh(a: &Tensor, lower: bool) -> Result<(Tensor, Tensor)> {
+    let mut results = bind(&Linalg::Eigh { lower }.into(), std::slice::from_ref(a))?.into_iter();
+    Ok((results.next().expect("two results"), results.next().expect("two results")))
+}
+
+/// The singular value decomposition `(s, u, vt)`, see [`Linalg::Svd`].
+///
+/// # Errors
+///
+/// When `a` is not of matrices of f32 or f64.
+pub fn svd(a: &Tensor, full_matrices: bool) -> Result<(Tensor, Tensor, Tensor)> {
+    let op = Linalg::Svd { full_matrices, compute_uv: true };
+    let mut results = bind(&op.into(), std::slice::from_ref(a))?.into_iter();
+    let mut next = || results.next().expect("three results");
+    Ok((next(), next(), next()))
+}
+
+/// Singular values, from the greatest to the least.
+///
+/// # Errors
+///
+/// When `a` is not of matrices of f32 or f64.
+pub fn singular_values(a: &Tensor) -> Result<Tensor> {
+    bind1(&Linalg::Svd { full_matrices: false, compute_uv: false }.into(), std::slice::from_ref(a))
 }
 
 /// The Threefry-2x32 cipher on u32 words: key `(k0, k1)`, counter `(x0, x1)`.

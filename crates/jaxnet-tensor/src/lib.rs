@@ -54,7 +54,7 @@
 //! # Where to look
 //!
 //! [`Tensor`] for what one computes with, [`s`], [`Step`], [`NewAxis`] and [`Ellipsis`] for indexing, [`Key`] for
-//! random numbers, [`tree`] for trees, [`mod@files`] for writing files safely, [`primitive`], [`program`],
+//! random numbers, [`linalg`] for decompositions and equations, [`tree`] for trees, [`mod@files`] for writing files safely, [`primitive`], [`program`],
 //! [`trace`] and [`backend`] for what is below.
 #![deny(missing_docs)]
 
@@ -66,6 +66,7 @@ mod error;
 pub mod files;
 mod key;
 pub mod lax;
+pub mod linalg;
 mod memo;
 pub mod primitive;
 pub mod program;

@@ -6,6 +6,7 @@ mod conv;
 mod dot;
 mod elementwise;
 mod index;
+mod linalg;
 mod random;
 mod reduce;
 mod shape;
@@ -38,6 +39,7 @@ pub(crate) fn jvp(primitive: &Primitive, primals: &[Tensor], tangents: &[Option<
         Primitive::Dot(_) | Primitive::Conv(_) => bilinear_jvp(primitive, primals, tangents),
         Primitive::Index(op) => index::jvp(op, primals, tangents),
         Primitive::Sort(op) => sort::jvp(op, primals, tangents),
+        Primitive::Linalg(op) => linalg::jvp(op, primals, tangents),
         // Bits have no derivative.
         Primitive::Random(_) => Ok((bind(primitive, primals)?, smallvec![None, None])),
         Primitive::Control(op) => control::jvp(op, primals, tangents),
@@ -61,6 +63,7 @@ pub(crate) fn transpose(
         Primitive::Dot(op) => dot::transpose(op, one(), inputs),
         Primitive::Conv(op) => conv::transpose(op, one(), inputs),
         Primitive::Index(op) => index::transpose(op, one(), inputs),
+        Primitive::Linalg(op) => linalg::transpose(op, cotangents, inputs),
         Primitive::Sort(_) | Primitive::Random(_) => Err(not_linear(primitive)),
         Primitive::Control(op) => control::transpose(op, cotangents, inputs, outputs),
     }
@@ -77,6 +80,7 @@ pub(crate) fn batch(primitive: &Primitive, size: usize, inputs: &[Tensor], axes:
         Primitive::Conv(op) => conv::batch(op, size, inputs, axes),
         Primitive::Index(op) => index::batch(op, size, inputs, axes),
         Primitive::Sort(op) => sort::batch(op, size, inputs, axes),
+        Primitive::Linalg(op) => linalg::batch(op, size, inputs, axes),
         Primitive::Control(op) => control::batch(op, size, inputs, axes),
     }
 }

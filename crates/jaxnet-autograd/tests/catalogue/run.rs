@@ -143,6 +143,7 @@ macro_rules! tests_of_families {
             conv: Conv,
             index: Index,
             sort: Sort,
+            linalg: Linalg,
             random: Random,
             control: Control
         }

@@ -6,6 +6,7 @@
 pub mod cpu;
 mod execute;
 mod interpreter;
+pub mod portable;
 #[cfg(feature = "torch")]
 pub mod torch;
 #[cfg(feature = "xla")]

@@ -11,6 +11,7 @@ mod cost;
 mod dot;
 mod elementwise;
 mod index;
+mod linalg;
 mod random;
 mod reduce;
 mod shape;
@@ -26,6 +27,7 @@ pub use conv::{ConvDims, ConvGeneralDilated};
 pub use dot::DotGeneral;
 pub use elementwise::{BinaryOp, CompareOp, Elementwise, UnaryOp};
 pub use index::{GatherDims, Index, ScatterDims, ScatterKind};
+pub use linalg::Linalg;
 pub use random::Random;
 pub use reduce::{ArgKind, CumulativeKind, Reduce, ReduceKind};
 pub use shape::ShapeOp;
@@ -60,6 +62,8 @@ pub enum Primitive {
     Index(Index),
     /// Sorting.
     Sort(Sort),
+    /// Decompositions of matrices.
+    Linalg(Linalg),
     /// Random bits.
     Random(Random),
     /// Operations that hold programs, and those that only direct the compiler.
@@ -78,6 +82,7 @@ impl Primitive {
             Primitive::Conv(_) => "conv_general_dilated",
             Primitive::Index(op) => op.name(),
             Primitive::Sort(op) => op.name(),
+            Primitive::Linalg(op) => op.name(),
             Primitive::Random(op) => op.name(),
             Primitive::Control(op) => op.name(),
         }
@@ -106,6 +111,7 @@ impl Primitive {
             Primitive::Conv(op) => op.infer(inputs).map(one),
             Primitive::Index(op) => op.infer(inputs).map(one),
             Primitive::Sort(op) => op.infer(inputs),
+            Primitive::Linalg(op) => op.infer(inputs),
             Primitive::Random(op) => op.infer(inputs),
             Primitive::Control(op) => op.infer(inputs),
         }
@@ -143,6 +149,7 @@ impl fmt::Display for Primitive {
             Primitive::Conv(op) => op.parameters(&mut text),
             Primitive::Index(op) => op.parameters(&mut text),
             Primitive::Sort(op) => op.parameters(&mut text),
+            Primitive::Linalg(op) => op.parameters(&mut text),
             Primitive::Random(_) => Ok(()),
             Primitive::Control(op) => op.parameters(&mut text),
         }?;
@@ -169,6 +176,7 @@ from_family! {
     Conv(ConvGeneralDilated);
     Index(Index);
     Sort(Sort);
+    Linalg(Linalg);
     Random(Random);
     Control(Control);
 }

@@ -8,7 +8,7 @@ use jaxnet_tensor::{Aval, DType, Literal, OrRaise, Primitive, Program, Scalar, S
 
 use super::{Drawn, Instruction, Mode};
 use crate::compare::{Elements, elements, floats};
-use crate::rows::{Case, Domain, Numbers, Operand, Row, Source, rows};
+use crate::rows::{Case, Domain, Family, Numbers, Operand, Row, Source, rows};
 
 /// At most so many inputs.
 const INPUTS: usize = 5;
@@ -58,8 +58,8 @@ struct Scope {
 fn candidates(mode: Mode) -> &'static [&'static Row] {
     static ROWS: OnceLock<[Vec<&'static Row>; 3]> = OnceLock::new();
     let all = ROWS.get_or_init(|| {
-        // These print, or fail for NaN.
-        let quiet = |row: &&Row| !["debug_print", "check_nan"].contains(&row.name);
+        // These print, or fail for NaN; and of what a program computes few matrices are far from singular.
+        let quiet = |row: &&Row| !["debug_print", "check_nan"].contains(&row.name) && row.family != Family::Linalg;
         let takes_f64 = |row: &&Row| row.dtypes.contains(&DType::F64);
         [
             rows().iter().filter(quiet).collect(),
@@ -250,7 +250,9 @@ impl Scope {
             Domain::Range(low, high) => (low, high, low <= -2.0 && high >= 2.0),
             Domain::Nonzero(low, high) => (low, high, false),
             Domain::Fraction => (0.1, 0.4, false),
-            Domain::Distinct { .. } | Domain::Integers(..) | Domain::Bits => (-2.0, 2.0, true),
+            Domain::Distinct { .. } | Domain::Integers(..) | Domain::Bits | Domain::Matrices { .. } => {
+                (-2.0, 2.0, true)
+            }
         };
         let (least, greatest) = if wide { (-4.0, 4.0) } else { (low, high) };
         let known = wide || !self.in_loop;

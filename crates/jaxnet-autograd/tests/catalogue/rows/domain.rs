@@ -16,6 +16,9 @@ pub enum Domain {
     Distinct { part: usize, of: usize, cells: usize },
     /// Integers in a range, both ends included, in any numeric dtype.
     Integers(i64, i64),
+    /// Matrices in the last two axes that are far from singular, whose eigenvalues, if they are symmetric, and singular
+    /// values are apart: of either sign or positive definite, with rows in any order or not.
+    Matrices { definite: bool, shuffled: bool },
     /// Any bits at all for integers and booleans; for floats as `Range(-2.0, 2.0)`.
     Bits,
 }
@@ -75,6 +78,9 @@ impl Domain {
         let size = aval.size();
         let elements = match self {
             Domain::Distinct { part, of, cells } => Elements::Floats(distinct(*part, *of, *cells, size, numbers)),
+            Domain::Matrices { definite, shuffled } => {
+                Elements::Floats(matrices(*definite, *shuffled, &aval.shape, numbers))
+            }
             _ if aval.dtype == DType::Bool => Elements::Integers((0..size).map(|_| numbers.coin() as i64).collect()),
             _ if aval.dtype.is_integer() => {
                 Elements::Integers((0..size).map(|_| self.integer(aval.dtype, numbers)).collect())
@@ -126,7 +132,7 @@ impl Domain {
             Domain::Integers(low, high) => (low, high),
             Domain::Range(low, high) => (low.ceil() as i64, high.floor() as i64),
             Domain::Nonzero(..) => (1, 9),
-            Domain::Fraction | Domain::Distinct { .. } => (-9, 9),
+            Domain::Fraction | Domain::Distinct { .. } | Domain::Matrices { .. } => (-9, 9),
         };
         // Unsigned ones have no numbers below 0.
         let low = if dtype.is_signed_integer() { low } else { low.max(0) };
@@ -142,7 +148,7 @@ impl Domain {
             }
             Domain::Fraction => numbers.below(7) as f64 - 3.0 + 0.1 + 0.3 * numbers.unit(),
             Domain::Integers(low, high) => low as f64 + numbers.below((high - low + 1) as usize) as f64,
-            Domain::Bits | Domain::Distinct { .. } => 4.0 * numbers.unit() - 2.0,
+            Domain::Bits | Domain::Distinct { .. } | Domain::Matrices { .. } => 4.0 * numbers.unit() - 2.0,
         }
     }
 }
@@ -155,6 +161,29 @@ fn distinct(part: usize, of: usize, cells: usize, size: usize, numbers: &mut Num
     }
     let all = (of * cells.len()) as f64;
     cells[..size].iter().map(|&cell| ((of * cell + part) as f64 + 0.75) / all * 2.0 - 1.0).collect()
+}
+
+/// Diagonals of 1, 1.8, 2.6 … with a little of everything else.
+fn matrices(definite: bool, shuffled: bool, shape: &[usize], numbers: &mut Numbers) -> Vec<f64> {
+    let [batch @ .., m, n] = shape else { panic!("matrices have two axes") };
+    let mut elements = Vec::new();
+    for _ in 0..batch.iter().product() {
+        let mut rows: Vec<Vec<f64>> = (0..*m)
+            .map(|i| {
+                let mut row: Vec<f64> = (0..*n).map(|_| 0.3 * numbers.unit() - 0.15).collect();
+                if let Some(diagonal) = row.get_mut(i) {
+                    let sign = if !definite && i % 2 == 1 { -1.0 } else { 1.0 };
+                    *diagonal += sign * (1.0 + 0.8 * i as f64);
+                }
+                row
+            })
+            .collect();
+        for i in (1..*m).rev().filter(|_| shuffled) {
+            rows.swap(i, numbers.below(i + 1));
+        }
+        elements.extend(rows.into_iter().flatten());
+    }
+    elements
 }
 
 fn tensor(elements: Elements, aval: &Aval) -> Tensor {

@@ -11,6 +11,7 @@ mod domain;
 mod dot;
 mod elementwise;
 mod index;
+mod linalg;
 mod random;
 mod reduce;
 mod shape;
@@ -46,6 +47,7 @@ pub enum Family {
     Conv,
     Index,
     Sort,
+    Linalg,
     Random,
     Control,
 }
@@ -247,6 +249,7 @@ pub fn rows() -> &'static [Row] {
             conv::rows,
             index::rows,
             sort::rows,
+            linalg::rows,
             random::rows,
             control::rows,
         ];

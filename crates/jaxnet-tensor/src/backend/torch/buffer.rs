@@ -110,7 +110,9 @@ pub(super) fn may_be_view(primitive: &Primitive) -> bool {
         Primitive::Window(op) => op.window().rank() == 0,
         Primitive::Index(op) => matches!(op, Index::DynamicSlice { .. }),
         // Of no elements where they are the operand itself.
-        Primitive::Dot(_) | Primitive::Conv(_) | Primitive::Sort(_) | Primitive::Random(_) => false,
+        Primitive::Dot(_) | Primitive::Conv(_) | Primitive::Sort(_) | Primitive::Linalg(_) | Primitive::Random(_) => {
+            false
+        }
         Primitive::Control(_) => true,
     }
 }

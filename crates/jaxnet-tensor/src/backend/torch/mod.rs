@@ -12,6 +12,7 @@ mod elementwise;
 mod executable;
 mod in_place;
 mod index;
+mod linalg;
 mod random;
 mod reduce;
 mod shape;
@@ -148,6 +149,7 @@ fn run(
         Primitive::Conv(op) => one(conv::run(op, inputs, avals, &outputs[0])),
         Primitive::Index(op) => one(index::run(op, inputs, avals, &outputs[0])),
         Primitive::Sort(op) => sort::run(op, inputs, avals),
+        Primitive::Linalg(op) => linalg::run(op, inputs, avals, outputs, device),
         Primitive::Random(op) => random::run(op, inputs, &outputs[0]),
         Primitive::Control(op) => unreachable!("{} holds programs, which the caller runs", op.name()),
     }

@@ -50,9 +50,12 @@ fn primitive(b: &mut Builder<'_>, primitive: &Primitive, inputs: &[Value], outpu
         Primitive::Dot(op) => Ok(vec![dot::lower(b, op, inputs, &outputs[0])]),
         Primitive::Random(op) => Ok(random::lower(b, op, inputs, &outputs[0])),
         Primitive::Control(op) => control::lower(b, op, inputs, outputs),
-        Primitive::Shape(_) | Primitive::Window(_) | Primitive::Conv(_) | Primitive::Index(_) | Primitive::Sort(_) => {
-            Err(missing(primitive.name()))
-        }
+        Primitive::Shape(_)
+        | Primitive::Window(_)
+        | Primitive::Conv(_)
+        | Primitive::Index(_)
+        | Primitive::Sort(_)
+        | Primitive::Linalg(_) => Err(missing(primitive.name())),
     }
 }
 

@@ -4,6 +4,7 @@ mod conv;
 mod dot;
 mod elementwise;
 mod index;
+mod linalg;
 mod numeric;
 mod parallel;
 mod random;
@@ -160,6 +161,7 @@ pub(crate) fn run(primitive: &Primitive, inputs: &[Input<'_>], outputs: &mut [Ou
         Primitive::Conv(op) => conv::run(op, inputs, &mut outputs[0]),
         Primitive::Index(op) => index::run(op, inputs, &mut outputs[0]),
         Primitive::Sort(op) => sort::run(op, inputs, outputs),
+        Primitive::Linalg(op) => linalg::run(op, inputs, outputs),
         Primitive::Random(op) => random::run(op, inputs, outputs),
         Primitive::Control(op) => return Err(Error::invalid(op.name(), "is not for a backend to run by itself")),
     }
