@@ -5,20 +5,27 @@ use jaxnet_tensor::primitive::Control;
 use jaxnet_tensor::program::{Atom, Program};
 use jaxnet_tensor::{OrRaise, Primitive, Tensor, lax, trace};
 
-/// What is done with the results of each primitive.
-pub type Hook<'a> = dyn FnMut(&Primitive, Vec<Tensor>) -> Vec<Tensor> + 'a;
+/// What is done with the operands of each primitive, and with its results.
+pub type Hook<'a> = dyn FnMut(&Primitive, Side, Vec<Tensor>) -> Vec<Tensor> + 'a;
+
+/// What a hook gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Operands,
+    Results,
+}
 
 /// The results of a program.
 pub fn eval(program: &Program, inputs: &[Tensor]) -> Vec<Tensor> {
-    eval_by(program, inputs, &mut |_, results| results)
+    eval_by(program, inputs, &mut |_, _, values| values)
 }
 
 /// The results of a primitive, whose programs are run in the same way.
 pub fn primitive(primitive: &Primitive, inputs: &[Tensor]) -> Vec<Tensor> {
-    primitive_by(primitive, inputs, &mut |_, results| results)
+    primitive_by(primitive, inputs, &mut |_, _, values| values)
 }
 
-/// The results of a program in which `hook` has the last word on each primitive's results.
+/// The results of a program in which `hook` has the last word on each primitive's operands and results.
 pub fn eval_by(program: &Program, inputs: &[Tensor], hook: &mut Hook<'_>) -> Vec<Tensor> {
     assert_eq!(inputs.len(), program.input_avals().len());
     let mut values = inputs.to_vec();
@@ -28,8 +35,9 @@ pub fn eval_by(program: &Program, inputs: &[Tensor], hook: &mut Hook<'_>) -> Vec
     };
     for equation in program.equations() {
         let operands: Vec<Tensor> = equation.inputs.iter().map(|atom| read(&values, atom)).collect();
+        let operands = hook(&equation.primitive, Side::Operands, operands);
         let results = primitive_by(&equation.primitive, &operands, hook);
-        values.extend(hook(&equation.primitive, results));
+        values.extend(hook(&equation.primitive, Side::Results, results));
     }
     program.outputs().iter().map(|atom| read(&values, atom)).collect()
 }

@@ -12,11 +12,19 @@ use jaxnet_tensor::{DType, Primitive, Program, Tensor};
 
 use super::tolerance::{Tolerance, flushed, map};
 use crate::compare::{Elements, Outcome, elements, epsilon, floats};
-use crate::reference;
+use crate::reference::{self, Side};
 use crate::rows::Numbers;
 
-/// The error of an operation, in units of its dtype's precision.
-const UNITS: f64 = 4.0;
+/// The error of an operation, relative to its result.
+fn error(dtype: DType) -> f64 {
+    let units = if is_half(dtype) { 1.0 } else { 4.0 };
+    units * epsilon(dtype)
+}
+
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
 /// How many times a program is run with errors.
 const RUNS: u64 = 4;
 /// How many times as far as with these errors results may be.
@@ -39,7 +47,7 @@ impl Counts {
     /// Fails if too few elements were compared for a test to mean anything.
     pub fn assert_most(&self) {
         let (compared, skipped) = (self.compared.load(Relaxed), self.skipped.load(Relaxed));
-        assert!(compared >= 9 * skipped, "only {compared} elements were compared, {skipped} may be anything");
+        assert!(compared >= 6 * skipped, "only {compared} elements were compared, {skipped} may be anything");
     }
 }
 
@@ -47,11 +55,16 @@ impl Expected {
     pub fn of(program: &Program, inputs: &[Tensor], seed: u64) -> Self {
         let run = |i: u64| {
             let mut numbers = Numbers::new(seed ^ i);
-            // In one run, subnormal numbers are 0, too.
+            // In one run, subnormal numbers are 0, too, and sines of huge numbers are not known.
             let flush = |of: Vec<Tensor>| if i == 0 { flushed(&of) } else { of };
-            reference::eval_by(program, &flush(inputs.to_vec()), &mut |primitive, results| {
-                let results = if rounds(primitive) { disturbed(&results, &mut numbers) } else { results };
-                flush(results)
+            let angles = |of: &[Tensor]| of.iter().map(|x| map(x, |v| known_angle(v, x.dtype()))).collect();
+            reference::eval_by(program, &flush(inputs.to_vec()), &mut |primitive, side, values| match side {
+                // What is left when summands cancel out is no measure of what was lost.
+                Side::Operands if sums(primitive) => disturbed(&values, 0.0, &mut numbers),
+                Side::Operands if i == 0 && turns(primitive) => angles(&values),
+                Side::Operands => values,
+                Side::Results if rounds(primitive) => flush(disturbed(&values, scale(primitive), &mut numbers)),
+                Side::Results => flush(values),
             })
         };
         Expected { results: reference::eval(program, inputs), noisy: (0..RUNS).map(run).collect() }
@@ -102,24 +115,56 @@ fn difference(got: &Tensor, expected: &Tensor, noisy: &[&Tensor], counts: &Count
         }
         let moved = noisy.iter().map(|x| (x[i] - expected).abs()).fold(0.0, f64::max);
         // Where nothing of the size of the result is left, nothing can be said.
-        if moved > 0.01 * expected.abs().max(1.0) {
+        if moved > if is_half(dtype) { 0.25 } else { 0.01 } * expected.abs().max(1.0) {
             counts.skipped.fetch_add(1, Relaxed);
             continue;
         }
         counts.compared.fetch_add(1, Relaxed);
-        if !exact.close(dtype, got, expected) && !((got - expected).abs() <= MARGIN * moved) {
+        let near = exact.close(dtype, got, expected) || (got - expected).abs() <= MARGIN * moved;
+        if !near {
             return Some(format!("{got:?} rather than {expected:?} (± {:e}) at place {i}", MARGIN * moved));
         }
     }
     None
 }
 
-fn disturbed(results: &[Tensor], numbers: &mut Numbers) -> Vec<Tensor> {
+/// Values that are a little off; those below `scale` as much as those of that size.
+fn disturbed(values: &[Tensor], scale: f64, numbers: &mut Numbers) -> Vec<Tensor> {
     let mut one = |x: &Tensor| {
-        let units = UNITS * epsilon(x.dtype());
-        map(x, |v| v * (1.0 + units * (2.0 * numbers.unit() - 1.0)))
+        let error = error(x.dtype());
+        map(x, |v| {
+            let change = error * v.abs().max(scale) * (2.0 * numbers.unit() - 1.0);
+            if v.is_finite() { v + change } else { v }
+        })
     };
-    results.iter().map(&mut one).collect()
+    values.iter().map(&mut one).collect()
+}
+
+/// Whether an operation looks at numbers modulo something.
+fn turns(primitive: &Primitive) -> bool {
+    matches!(primitive, Primitive::Elementwise(Elementwise::Unary(UnaryOp::Sin | UnaryOp::Cos | UnaryOp::Tan)))
+}
+
+/// NaN for a number that is so large that with an error it may be any angle.
+fn known_angle(x: f64, dtype: DType) -> f64 {
+    if x.abs() * error(dtype) > 0.1 { f64::NAN } else { x }
+}
+
+/// The size of results below which an operation's error is absolute.
+fn scale(primitive: &Primitive) -> f64 {
+    match primitive {
+        Primitive::Elementwise(Elementwise::Unary(UnaryOp::Lgamma | UnaryOp::Digamma)) => 1.0,
+        _ => 0.0,
+    }
+}
+
+/// Whether an operation adds up many numbers.
+fn sums(primitive: &Primitive) -> bool {
+    match primitive {
+        Primitive::Dot(_) | Primitive::Conv(_) => true,
+        _ => ["reduce_sum", "cumsum", "cumlogsumexp", "reduce_window_sum", "scatter_add", "select_and_scatter_add"]
+            .contains(&primitive.name()),
+    }
 }
 
 /// Whether an operation on floats rounds, so that engines may differ.

@@ -31,12 +31,12 @@ pub fn check(engine: &Engine) {
             })
             .collect();
         let all = |part: &[(u64, Drawn)]| {
-            let programs: Vec<&Drawn> = part.iter().map(|(_, drawn)| drawn).collect();
-            agree(engine, &programs, part[0].0, &counts)
+            let programs: Vec<(&Drawn, u64)> = part.iter().map(|(seed, drawn)| (drawn, *seed)).collect();
+            agree(engine, &programs, &counts)
         };
         failures.extend(in_modules(&drawn, all, |(seed, _)| {
             let property = |recipe: &Recipe| match recipe.program() {
-                Some(drawn) => agree(engine, &[&drawn], *seed, &Counts::default()),
+                Some(drawn) => agree(engine, &[(&drawn, *seed)], &Counts::default()),
                 None => Ok(()),
             };
             attempt(place, *seed, &Recipe::strategy(mode), property)
@@ -46,8 +46,8 @@ pub fn check(engine: &Engine) {
     counts.assert_most();
 }
 
-fn agree(engine: &Engine, drawn: &[&Drawn], seed: u64, counts: &Counts) -> Outcome {
-    let programs: Vec<&Program> = drawn.iter().map(|drawn| &drawn.program).collect();
+fn agree(engine: &Engine, drawn: &[(&Drawn, u64)], counts: &Counts) -> Outcome {
+    let programs: Vec<&Program> = drawn.iter().map(|(drawn, _)| &drawn.program).collect();
     type Inputs = fn(&Drawn, u64) -> Vec<Tensor>;
     let inputs: [(&str, Inputs); 3] = [
         ("example", |drawn, _| drawn.example.clone()),
@@ -55,12 +55,12 @@ fn agree(engine: &Engine, drawn: &[&Drawn], seed: u64, counts: &Counts) -> Outco
         ("special values", |drawn, seed| drawn.specials(seed)),
     ];
     for (what, inputs) in inputs {
-        let values: Vec<Vec<Tensor>> = drawn.iter().map(|drawn| inputs(drawn, seed)).collect();
+        let values: Vec<Vec<Tensor>> = drawn.iter().map(|(drawn, seed)| inputs(drawn, *seed)).collect();
         let results = run_together(engine, &programs, &values)?;
-        for ((program, values), results) in programs.iter().zip(&values).zip(&results) {
-            Expected::of(program, values, seed)
+        for (((drawn, seed), values), results) in drawn.iter().zip(&values).zip(&results) {
+            Expected::of(&drawn.program, values, *seed)
                 .compare(what, results, counts)
-                .map_err(|problem| format!("{problem}\nof {values:?}\nin {program}"))?;
+                .map_err(|problem| format!("{problem}\nof {values:?}\nin {}", drawn.program))?;
         }
     }
     Ok(())

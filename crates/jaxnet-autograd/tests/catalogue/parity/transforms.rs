@@ -6,7 +6,7 @@ use jaxnet_tensor::{Program, Tensor};
 
 use super::engine::Engine;
 use super::noise::{Counts, Expected};
-use super::primitives::{Drawn, draw};
+use super::primitives::{Drawn, Seeded, draw};
 use super::{avals, in_modules, run_together};
 use crate::compare::Outcome;
 use crate::derivatives::with;
@@ -31,11 +31,11 @@ impl Parity {
         for row in rows().iter().filter(|row| row.family == family) {
             let drawn = draw("parity-transforms", row, &row.dtypes, CASES);
             let all = |part: &[Drawn]| {
-                let cases: Vec<&Case> = part.iter().map(|drawn| &drawn.case).collect();
-                agree(&self.0, row, &cases, part[0].seed, &counts)
+                let cases: Vec<Seeded<'_>> = part.iter().map(Drawn::seeded).collect();
+                agree(&self.0, row, &cases, &counts)
             };
             failures.extend(in_modules(&drawn, all, |drawn| {
-                let property = |case: &Case| agree(&self.0, row, &[case], drawn.seed, &Counts::default());
+                let property = |case: &Case| agree(&self.0, row, &[(case, drawn.seed)], &Counts::default());
                 attempt(&drawn.place, drawn.seed, &row.strategy(drawn.dtype), property)
             }));
         }
@@ -44,9 +44,9 @@ impl Parity {
     }
 }
 
-fn agree(engine: &Engine, row: &Row, cases: &[&Case], seed: u64, counts: &Counts) -> Outcome {
+fn agree(engine: &Engine, row: &Row, cases: &[Seeded<'_>], counts: &Counts) -> Outcome {
     let mut forms = Vec::new();
-    for case in cases {
+    for &(case, seed) in cases {
         forms.extend(derivative(row, case, seed)?);
         forms.extend(batch(case, seed)?);
         forms.extend(batch_of_derivatives(row, case, seed)?);
@@ -56,7 +56,7 @@ fn agree(engine: &Engine, row: &Row, cases: &[&Case], seed: u64, counts: &Counts
         let values: Vec<Vec<Tensor>> = forms.iter().map(|form| (form.values)(draw)).collect();
         let results = run_together(engine, &programs, &values)?;
         for ((form, values), results) in forms.iter().zip(&values).zip(&results) {
-            Expected::of(&form.program, values, seed)
+            Expected::of(&form.program, values, form.seed)
                 .compare(form.what, results, counts)
                 .map_err(|problem| format!("{problem}\nof {values:?}\nin {}", form.program))?;
         }
@@ -68,12 +68,14 @@ fn agree(engine: &Engine, row: &Row, cases: &[&Case], seed: u64, counts: &Counts
 struct Form<'a> {
     what: &'static str,
     program: Program,
+    seed: u64,
     values: Box<dyn Fn(u64) -> Vec<Tensor> + 'a>,
 }
 
 impl<'a> Form<'a> {
     fn new(
         what: &'static str,
+        seed: u64,
         values: impl Fn(u64) -> Vec<Tensor> + 'a,
         f: impl Fn(&[Tensor]) -> Vec<Tensor>,
     ) -> Result<Option<Self>, String> {
@@ -81,7 +83,7 @@ impl<'a> Form<'a> {
         let Some(&[]) = Some(&staged.captured[..]) else {
             return Err(format!("{what} captures {:?}", staged.captured));
         };
-        Ok(Some(Form { what, program: staged.program, values: Box::new(values) }))
+        Ok(Some(Form { what, program: staged.program, seed, values: Box::new(values) }))
     }
 }
 
@@ -101,7 +103,7 @@ fn differentiated(row: &Row, case: &Case, by: &[usize], x: &[Tensor]) -> Vec<Ten
 
 fn derivative<'a>(row: &Row, case: &'a Case, seed: u64) -> Result<Option<Form<'a>>, String> {
     let Some(by) = by(row, case) else { return Ok(None) };
-    Form::new("a gradient", move |draw| case.values(seed + draw), |x| differentiated(row, case, &by, x))
+    Form::new("a gradient", seed, move |draw| case.values(seed + draw), |x| differentiated(row, case, &by, x))
 }
 
 /// Batches of some of the operands.
@@ -119,14 +121,14 @@ fn batch<'a>(case: &'a Case, seed: u64) -> Result<Option<Form<'a>>, String> {
         axes.iter().map(|axis| axis.map_or(BatchAxes::Shared, |axis| BatchAxes::Axis(axis as isize))).collect();
     let f =
         |x: &[Tensor]| vmap_axes(|x: Vec<Tensor>| case.run(&x), BatchAxes::Children(batch_axes.clone()), 0)(x.to_vec());
-    Form::new("a batch", move |draw| batched(case, seed + SIZE * draw, &axes), f)
+    Form::new("a batch", seed, move |draw| batched(case, seed + SIZE * draw, &axes), f)
 }
 
 fn batch_of_derivatives<'a>(row: &Row, case: &'a Case, seed: u64) -> Result<Option<Form<'a>>, String> {
     let Some(by) = by(row, case) else { return Ok(None) };
     let axes = vec![Some(0); case.operands.len()];
     let f = |x: &[Tensor]| vmap(|x: Vec<Tensor>| differentiated(row, case, &by, &x))(x.to_vec());
-    Form::new("a batch of gradients", move |draw| batched(case, seed + SIZE * draw, &axes), f)
+    Form::new("a batch of gradients", seed, move |draw| batched(case, seed + SIZE * draw, &axes), f)
 }
 
 /// Values of several examples, those of an operand along an axis or just those of the first.
