@@ -68,7 +68,7 @@ fn holds(row: &Row, case: &Case, seed: u64) -> Outcome {
 }
 
 /// A scalar of which every floating-point element has a derivative of its own.
-fn loss(results: &[Tensor]) -> Tensor {
+pub fn loss(results: &[Tensor]) -> Tensor {
     let mut sum: Option<Tensor> = None;
     for result in results.iter().filter(|result| result.dtype().is_float()) {
         let finite = result.is_finite().select(result, result.zeros_like());

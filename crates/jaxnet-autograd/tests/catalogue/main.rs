@@ -9,7 +9,8 @@
 //!   transposes of their transposes;
 //! * `gradients`: in every floating-point dtype, under `jit` and `vmap`; and results in low precision
 //!   against those in f64;
-//! * `programs`: the same of random programs of up to twenty operations, loops and branches among them.
+//! * `programs`: the same of random programs of up to twenty operations, loops and branches among them;
+//! * `parity`: on other engines (the features `xla` and `torch`) all of it as on the CPU engine.
 //!
 //! Everything is drawn from fixed seeds, so that each run tries the same:
 //!
@@ -23,6 +24,8 @@ mod compare;
 mod compiled;
 mod derivatives;
 mod gradients;
+#[cfg(any(feature = "xla", feature = "torch"))]
+mod parity;
 mod programs;
 mod reference;
 mod rows;

@@ -5,8 +5,28 @@ use jaxnet_tensor::primitive::Control;
 use jaxnet_tensor::program::{Atom, Program};
 use jaxnet_tensor::{OrRaise, Primitive, Tensor, lax, trace};
 
+/// What is done with the operands of each primitive, and with its results.
+pub type Hook<'a> = dyn FnMut(&Primitive, Side, Vec<Tensor>) -> Vec<Tensor> + 'a;
+
+/// What a hook gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Operands,
+    Results,
+}
+
 /// The results of a program.
 pub fn eval(program: &Program, inputs: &[Tensor]) -> Vec<Tensor> {
+    eval_by(program, inputs, &mut |_, _, values| values)
+}
+
+/// The results of a primitive, whose programs are run in the same way.
+pub fn primitive(primitive: &Primitive, inputs: &[Tensor]) -> Vec<Tensor> {
+    primitive_by(primitive, inputs, &mut |_, _, values| values)
+}
+
+/// The results of a program in which `hook` has the last word on each primitive's operands and results.
+pub fn eval_by(program: &Program, inputs: &[Tensor], hook: &mut Hook<'_>) -> Vec<Tensor> {
     assert_eq!(inputs.len(), program.input_avals().len());
     let mut values = inputs.to_vec();
     let read = |values: &[Tensor], atom: &Atom| match atom {
@@ -15,13 +35,14 @@ pub fn eval(program: &Program, inputs: &[Tensor]) -> Vec<Tensor> {
     };
     for equation in program.equations() {
         let operands: Vec<Tensor> = equation.inputs.iter().map(|atom| read(&values, atom)).collect();
-        values.extend(primitive(&equation.primitive, &operands));
+        let operands = hook(&equation.primitive, Side::Operands, operands);
+        let results = primitive_by(&equation.primitive, &operands, hook);
+        values.extend(hook(&equation.primitive, Side::Results, results));
     }
     program.outputs().iter().map(|atom| read(&values, atom)).collect()
 }
 
-/// The results of a primitive, whose programs are run in the same way.
-pub fn primitive(primitive: &Primitive, inputs: &[Tensor]) -> Vec<Tensor> {
+fn primitive_by(primitive: &Primitive, inputs: &[Tensor], hook: &mut Hook<'_>) -> Vec<Tensor> {
     let Primitive::Control(control) = primitive else {
         return trace::bind(primitive, inputs).or_raise().into_vec();
     };
@@ -30,17 +51,17 @@ pub fn primitive(primitive: &Primitive, inputs: &[Tensor]) -> Vec<Tensor> {
         | Control::Checkpoint { program: body }
         | Control::CustomJvp { body, .. }
         | Control::CustomVjp { body, .. }
-        | Control::Composite { body, .. } => eval(body, inputs),
+        | Control::Composite { body, .. } => eval_by(body, inputs, hook),
         Control::Cond { branches } => {
             let index = inputs[0].item::<i32>().clamp(0, branches.len() as i32 - 1);
-            eval(&branches[index as usize], &inputs[1..])
+            eval_by(&branches[index as usize], &inputs[1..], hook)
         }
         Control::While { cond, body, cond_consts, body_consts } => {
             let (for_cond, rest) = inputs.split_at(*cond_consts);
             let (for_body, carry) = rest.split_at(*body_consts);
             let mut carry = carry.to_vec();
-            while eval(cond, &[for_cond, &carry].concat())[0].item::<bool>() {
-                carry = eval(body, &[for_body, &carry].concat());
+            while eval_by(cond, &[for_cond, &carry].concat(), hook)[0].item::<bool>() {
+                carry = eval_by(body, &[for_body, &carry].concat(), hook);
             }
             carry
         }
@@ -50,7 +71,7 @@ pub fn primitive(primitive: &Primitive, inputs: &[Tensor]) -> Vec<Tensor> {
             for step in 0..*length {
                 let i = if *reverse { length - 1 - step } else { step };
                 let xs: Vec<Tensor> = inputs[consts + carry..].iter().map(|xs| example(xs, 0, i)).collect();
-                let mut results = eval(body, &[&inputs[..*consts], &state, &xs].concat());
+                let mut results = eval_by(body, &[&inputs[..*consts], &state, &xs].concat(), hook);
                 ys.push(results.split_off(*carry));
                 state = results;
             }

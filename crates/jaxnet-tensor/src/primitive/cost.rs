@@ -1,6 +1,6 @@
 //! How much arithmetic operations are.
 
-use super::{Control, Elementwise, Index, Primitive, Reduce, ScatterKind, Window};
+use super::{Control, Elementwise, Index, Linalg, Primitive, Reduce, ScatterKind, Window};
 use crate::aval::Aval;
 
 impl Primitive {
@@ -63,12 +63,34 @@ impl Primitive {
                 let holes: usize = op.lhs_dilation.iter().product();
                 size(result).saturating_mul(2 * (kernel.size() / outputs) as u64) / holes.max(1) as u64
             }
+            Primitive::Linalg(op) => linalg(op, inputs),
             Primitive::Index(Index::Scatter { kind, .. }) if *kind != ScatterKind::Set => {
                 inputs.get(2).map_or(0, |updates| size(updates))
             }
             Primitive::Index(_) | Primitive::Shape(_) | Primitive::Sort(_) | Primitive::Random(_) => 0,
         }
     }
+}
+
+/// The leading terms of the usual algorithms' costs: Golub and Van Loan, "Matrix Computations".
+fn linalg(op: &Linalg, inputs: &[&Aval]) -> u64 {
+    let shape = &inputs[0].shape;
+    let (batch, [m, n]) = (&shape[..shape.rank() - 2], [shape[shape.rank() - 2], shape[shape.rank() - 1]]);
+    let matrices: usize = batch.iter().product();
+    let (long, short) = (m.max(n) as f64, m.min(n) as f64);
+    // Right-hand sides of each matrix; all have the same batch axes.
+    let sides = inputs.get(1).map_or(0.0, |b| b.shape.size() as f64 / (matrices * n).max(1) as f64);
+    let each = match op {
+        Linalg::Cholesky => long.powi(3) / 3.0,
+        Linalg::TriangularSolve { .. } => long.powi(2) * sides,
+        Linalg::Solve { .. } => 2.0 / 3.0 * long.powi(3) + 2.0 * long.powi(2) * sides,
+        Linalg::Lu => short.powi(2) * (long - short / 3.0),
+        Linalg::Qr { .. } => 4.0 * short.powi(2) * (long - short / 3.0),
+        Linalg::Eigh { .. } => 9.0 * long.powi(3),
+        Linalg::Svd { compute_uv: false, .. } => 4.0 * long * short.powi(2) - 4.0 / 3.0 * short.powi(3),
+        Linalg::Svd { compute_uv: true, .. } => 14.0 * long * short.powi(2) + 8.0 * short.powi(3),
+    };
+    (each * matrices as f64) as u64
 }
 
 fn control(op: &Control) -> u64 {

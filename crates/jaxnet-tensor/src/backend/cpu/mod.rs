@@ -4,7 +4,7 @@ mod buffer;
 mod compile;
 mod gemm;
 mod kernels;
-mod math;
+pub(crate) mod math;
 
 use std::sync::Arc;
 

@@ -64,6 +64,9 @@ impl Clients {
             return Ok(());
         }
         quiet();
+        if self.on_host() {
+            compile_in_one_part();
+        }
         let made = match &self.source {
             Source::Cpu => PjRtClient::cpu(),
             Source::Plugin { name, path } => {
@@ -129,6 +132,25 @@ fn quiet() {
     if std::env::var_os("TF_CPP_MIN_LOG_LEVEL").is_none() {
         xla::set_min_log_level(xla::TfLogLevel::Error);
     }
+}
+
+/// Keeps XLA from splitting modules into parts that it compiles in parallel: before it does so it prints
+/// them, which crashes in TensorFlow's libraries for sorts and some other programs. Whoever sets the flag
+/// knows better.
+fn compile_in_one_part() {
+    const FLAG: &str = "--xla_cpu_parallel_codegen_split_count";
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let flags = std::env::var("XLA_FLAGS").unwrap_or_default();
+        if !flags.contains(FLAG) {
+            // SAFETY: Rust's own readers and writers of the environment exclude each other. XLA, which has
+            // no other way to be told, reads it when the client is made, on this thread and after this.
+            #[allow(unsafe_code)]
+            unsafe {
+                std::env::set_var("XLA_FLAGS", format!("{flags} {FLAG}=1").trim_start());
+            }
+        }
+    });
 }
 
 /// What XLA said, without the backtrace that its bindings add.

@@ -1,32 +1,45 @@
 //! Elementwise operations.
 
 use super::hlo::{Builder, Value};
-use super::lower::missing;
+use super::special;
 use crate::aval::Aval;
 use crate::dtype::DType;
-use crate::error::Result;
 use crate::primitive::{BinaryOp, CompareOp, Elementwise, UnaryOp};
 
-pub(super) fn lower(b: &mut Builder<'_>, op: &Elementwise, inputs: &[Value], output: &Aval) -> Result<Value> {
+pub(super) fn lower(b: &mut Builder<'_>, op: &Elementwise, inputs: &[Value], output: &Aval) -> Value {
     let shape = &output.shape;
-    // HLO wants operands of one shape, but for the predicate of a select and the bounds of a clamp.
+    // HLO wants operands of one shape.
     let inputs: Vec<Value> = inputs.iter().map(|input| b.fill(input, shape)).collect();
-    let operands: Vec<&Value> = inputs.iter().collect();
-    let dtype = output.dtype;
     match op {
-        Elementwise::Unary(op) => unary(b, *op, operands[0]),
-        Elementwise::Binary(op) => binary(b, *op, operands[0], operands[1]),
-        Elementwise::Compare(op) => Ok(compare(b, *op, operands[0], operands[1])),
-        Elementwise::Select => Ok(b.op("select", dtype, shape, &operands, "")),
-        Elementwise::Clamp => Ok(b.op("clamp", dtype, shape, &operands, "")),
-        Elementwise::Convert(_) => Ok(b.op("convert", dtype, shape, &operands, "")),
-        Elementwise::BitcastConvert(_) => Ok(b.op("bitcast-convert", dtype, shape, &operands, "")),
-        Elementwise::IntegerPow(_) => Err(missing(op.name())),
+        Elementwise::Unary(op) => unary(b, *op, &inputs[0]),
+        Elementwise::Binary(op) => binary(b, *op, &inputs[0], &inputs[1]),
+        Elementwise::Compare(op) => b.compare(direction(*op), &inputs[0], &inputs[1]),
+        Elementwise::Select => b.select(&inputs[0], &inputs[1], &inputs[2]),
+        Elementwise::Clamp => {
+            let x = b.max(&inputs[1], &inputs[0]);
+            b.min(&x, &inputs[2])
+        }
+        Elementwise::Convert(dtype) => convert(b, &inputs[0], *dtype),
+        Elementwise::BitcastConvert(dtype) if inputs[0].dtype == *dtype => inputs[0].clone(),
+        Elementwise::BitcastConvert(dtype) => b.op("bitcast-convert", *dtype, shape, &[&inputs[0]], ""),
+        Elementwise::IntegerPow(exponent) => rounded_once(b, &inputs[0], |b, x| integer_pow(b, x, *exponent)),
     }
 }
 
-fn unary(b: &mut Builder<'_>, op: UnaryOp, x: &Value) -> Result<Value> {
+/// A composition in f32 at least, so that half precision rounds its result only.
+fn rounded_once(b: &mut Builder<'_>, x: &Value, f: impl FnOnce(&mut Builder<'_>, &Value) -> Value) -> Value {
+    let dtype = if matches!(x.dtype, DType::F16 | DType::BF16) { DType::F32 } else { x.dtype };
+    b.within(dtype, x, |b, x| f(b, x))
+}
+
+fn unary(b: &mut Builder<'_>, op: UnaryOp, x: &Value) -> Value {
+    let signed = !matches!(x.dtype, DType::U8 | DType::U32);
     let opcode = match op {
+        UnaryOp::Abs if !signed => return x.clone(),
+        UnaryOp::Sign if !signed => {
+            let positive = b.compare_number("NE", x, 0_i64);
+            return b.convert(&positive, x.dtype);
+        }
         UnaryOp::Abs => "abs",
         UnaryOp::Neg => "negate",
         UnaryOp::Sign => "sign",
@@ -37,10 +50,10 @@ fn unary(b: &mut Builder<'_>, op: UnaryOp, x: &Value) -> Result<Value> {
         UnaryOp::Exp => "exponential",
         UnaryOp::Expm1 => "exponential-minus-one",
         UnaryOp::Log => "log",
-        UnaryOp::Log1p => "log-plus-one",
+        UnaryOp::Log1p => return special::log1p(b, x),
         UnaryOp::Sqrt => "sqrt",
         UnaryOp::Rsqrt => "rsqrt",
-        UnaryOp::Cbrt => "cbrt",
+        UnaryOp::Cbrt => return rounded_once(b, x, special::cbrt),
         UnaryOp::Sin => "sine",
         UnaryOp::Cos => "cosine",
         UnaryOp::Tan => "tan",
@@ -48,13 +61,25 @@ fn unary(b: &mut Builder<'_>, op: UnaryOp, x: &Value) -> Result<Value> {
         UnaryOp::Logistic => "logistic",
         UnaryOp::Erf => "erf",
         UnaryOp::Not => "not",
-        UnaryOp::IsFinite => return Ok(b.op("is-finite", DType::Bool, &x.shape, &[x], "")),
-        other => return Err(missing(other.name())),
+        UnaryOp::IsFinite => return b.op("is-finite", DType::Bool, &x.shape, &[x], ""),
+        UnaryOp::Asin => return rounded_once(b, x, special::asin),
+        UnaryOp::Acos => return rounded_once(b, x, special::acos),
+        UnaryOp::Atan => return rounded_once(b, x, special::atan),
+        UnaryOp::Sinh => return rounded_once(b, x, special::sinh),
+        UnaryOp::Cosh => return rounded_once(b, x, special::cosh),
+        UnaryOp::Asinh => return rounded_once(b, x, special::asinh),
+        UnaryOp::Acosh => return rounded_once(b, x, special::acosh),
+        UnaryOp::Atanh => return rounded_once(b, x, special::atanh),
+        UnaryOp::Erfc => return rounded_once(b, x, special::erfc),
+        UnaryOp::ErfInv => return rounded_once(b, x, special::erf_inv),
+        // These lose digits on the way, so that single precision computes in double.
+        UnaryOp::Lgamma => return b.within(DType::F64, x, special::lgamma),
+        UnaryOp::Digamma => return b.within(DType::F64, x, special::digamma),
     };
-    Ok(b.op(opcode, x.dtype, &x.shape, &[x], ""))
+    b.unary(opcode, x)
 }
 
-fn binary(b: &mut Builder<'_>, op: BinaryOp, x: &Value, y: &Value) -> Result<Value> {
+fn binary(b: &mut Builder<'_>, op: BinaryOp, x: &Value, y: &Value) -> Value {
     let opcode = match op {
         BinaryOp::Add => "add",
         BinaryOp::Sub => "subtract",
@@ -62,8 +87,8 @@ fn binary(b: &mut Builder<'_>, op: BinaryOp, x: &Value, y: &Value) -> Result<Val
         BinaryOp::Div => "divide",
         BinaryOp::Rem => "remainder",
         BinaryOp::Pow => "power",
-        BinaryOp::Max => "maximum",
-        BinaryOp::Min => "minimum",
+        BinaryOp::Max => return b.max(x, y),
+        BinaryOp::Min => return b.min(x, y),
         BinaryOp::Atan2 => "atan2",
         BinaryOp::And => "and",
         BinaryOp::Or => "or",
@@ -71,19 +96,52 @@ fn binary(b: &mut Builder<'_>, op: BinaryOp, x: &Value, y: &Value) -> Result<Val
         BinaryOp::ShiftLeft => "shift-left",
         BinaryOp::ShiftRightLogical => "shift-right-logical",
         BinaryOp::ShiftRightArithmetic => "shift-right-arithmetic",
-        BinaryOp::Polygamma => return Err(missing(op.name())),
+        BinaryOp::Polygamma => {
+            let order = b.convert(x, DType::F64);
+            return b.within(DType::F64, y, |b, y| special::polygamma(b, &order, y));
+        }
     };
-    Ok(b.op(opcode, x.dtype, &x.shape, &[x, y], ""))
+    b.binary(opcode, x, y)
 }
 
-pub(super) fn compare(b: &mut Builder<'_>, op: CompareOp, x: &Value, y: &Value) -> Value {
-    let direction = match op {
+const fn direction(op: CompareOp) -> &'static str {
+    match op {
         CompareOp::Eq => "EQ",
         CompareOp::Ne => "NE",
         CompareOp::Lt => "LT",
         CompareOp::Le => "LE",
         CompareOp::Gt => "GT",
         CompareOp::Ge => "GE",
-    };
-    b.op("compare", DType::Bool, &x.shape, &[x, y], &format!("direction={direction}"))
+    }
+}
+
+fn convert(b: &mut Builder<'_>, x: &Value, to: DType) -> Value {
+    if to == DType::Bool && x.dtype != DType::Bool {
+        return b.compare_number("NE", x, 0_i64);
+    }
+    b.convert(x, to)
+}
+
+/// By repeated squaring.
+fn integer_pow(b: &mut Builder<'_>, x: &Value, exponent: i32) -> Value {
+    let mut power: Option<Value> = None;
+    let (mut square, mut rest) = (x.clone(), exponent.unsigned_abs());
+    while rest > 0 {
+        if rest & 1 == 1 {
+            power = Some(match power {
+                None => square.clone(),
+                Some(power) => b.mul(&power, &square),
+            });
+        }
+        rest >>= 1;
+        if rest > 0 {
+            square = b.mul(&square, &square);
+        }
+    }
+    let one = b.number(x, 1_i64);
+    match power {
+        None => b.fill(&one, &x.shape),
+        Some(power) if exponent < 0 => b.div(&one, &power),
+        Some(power) => power,
+    }
 }

@@ -142,16 +142,42 @@ impl<'m> Builder<'m> {
         Ok(self.module.add(name, &lines))
     }
 
+    /// As [`computation`](Self::computation), with a tuple as result.
+    pub fn tuple_result<E>(
+        &mut self,
+        name: &str,
+        parameters: &[(DType, Shape)],
+        body: impl FnOnce(&mut Builder<'_>, &[Value]) -> Result<Vec<Value>, E>,
+    ) -> Result<Arc<str>, E> {
+        let mut inner = Builder::new(self.module);
+        let values: Vec<Value> =
+            parameters.iter().enumerate().map(|(i, (dtype, shape))| inner.parameter(i, *dtype, shape)).collect();
+        let results = body(&mut inner, &values)?;
+        inner.tuple(&results);
+        inner.mark_root();
+        let lines = inner.finish();
+        Ok(self.module.add(name, &lines))
+    }
+
     /// A computation of two scalars by one instruction, such as a sum; made once for each dtype.
     pub fn reducer(&mut self, opcode: &str, dtype: DType) -> Arc<str> {
-        let name = format!("{opcode}_{}", type_name(dtype));
+        self.reducer_by(opcode, dtype, |b, x, y| b.op(opcode, dtype, &Shape::scalar(), &[x, y], ""))
+    }
+
+    /// A computation of two scalars; made once for each name and dtype.
+    pub fn reducer_by(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        body: impl FnOnce(&mut Builder<'_>, &Value, &Value) -> Value,
+    ) -> Arc<str> {
+        let name = format!("{name}_{}", type_name(dtype));
         if let Some(known) = self.module.shared.get(&name) {
             return known.clone();
         }
         let scalar = (dtype, Shape::scalar());
-        let made: Result<_, std::convert::Infallible> = self.computation(&name, &[scalar.clone(), scalar], |b, x| {
-            Ok(b.op(opcode, dtype, &Shape::scalar(), &[&x[0], &x[1]], ""))
-        });
+        let made: Result<_, std::convert::Infallible> =
+            self.computation(&name, &[scalar.clone(), scalar], |b, x| Ok(body(b, &x[0], &x[1])));
         let Ok(made) = made;
         self.module.shared.insert(name, made.clone());
         made
@@ -170,6 +196,20 @@ impl<'m> Builder<'m> {
         let comma = if attributes.is_empty() { "" } else { ", " };
         self.lines.push(format!("{name} = {} {opcode}({operands}){comma}{attributes}", array_type(dtype, shape)));
         Value { name: name.into(), dtype, shape: shape.clone() }
+    }
+
+    /// An instruction from arrays to a tuple, of which these are the elements.
+    pub fn tuple_op(
+        &mut self,
+        opcode: &str,
+        types: &[(DType, Shape)],
+        operands: &[&Value],
+        attributes: &str,
+    ) -> Vec<Value> {
+        let name = format!("{opcode}.{}", self.lines.len());
+        let operands = operands.iter().map(|operand| &*operand.name).collect::<Vec<_>>().join(", ");
+        self.lines.push(format!("{name} = {} {opcode}({operands}), {attributes}", tuple_type(types.iter())));
+        self.elements(&name, types)
     }
 
     /// An instruction from tuples to a tuple, of which these are the elements. `first` is an operand before

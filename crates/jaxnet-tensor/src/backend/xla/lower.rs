@@ -1,9 +1,10 @@
 //! From programs to modules.
 
 use super::hlo::{Builder, Module, Value};
-use super::{control, dot, elementwise, random, reduce};
+use super::{control, conv, dot, elementwise, index, random, reduce, shape, sort, window};
 use crate::aval::Aval;
-use crate::error::{Error, Result};
+use crate::backend::portable;
+use crate::error::Result;
 use crate::primitive::Primitive;
 use crate::program::{Atom, Program};
 
@@ -44,21 +45,20 @@ pub(super) fn inline(b: &mut Builder<'_>, program: &Program, inputs: &[Value]) -
 }
 
 fn primitive(b: &mut Builder<'_>, primitive: &Primitive, inputs: &[Value], outputs: &[Aval]) -> Result<Vec<Value>> {
-    match primitive {
-        Primitive::Elementwise(op) => elementwise::lower(b, op, inputs, &outputs[0]).map(|value| vec![value]),
-        Primitive::Reduce(op) => reduce::lower(b, op, &inputs[0], &outputs[0]).map(|value| vec![value]),
-        Primitive::Dot(op) => Ok(vec![dot::lower(b, op, inputs, &outputs[0])]),
-        Primitive::Random(op) => Ok(random::lower(b, op, inputs, &outputs[0])),
-        Primitive::Control(op) => control::lower(b, op, inputs, outputs),
-        Primitive::Shape(_)
-        | Primitive::Window(_)
-        | Primitive::Conv(_)
-        | Primitive::Index(_)
-        | Primitive::Sort(_)
-        | Primitive::Linalg(_) => Err(missing(primitive.name())),
-    }
-}
-
-pub(super) fn missing(op: &str) -> Error {
-    Error::invalid(op, "the XLA engine does not have it yet; move its operands to `Device::cpu()`")
+    Ok(match primitive {
+        Primitive::Elementwise(op) => vec![elementwise::lower(b, op, inputs, &outputs[0])],
+        Primitive::Shape(op) => vec![shape::lower(b, op, inputs, &outputs[0])],
+        Primitive::Reduce(op) => vec![reduce::lower(b, op, &inputs[0], &outputs[0])],
+        Primitive::Window(op) => vec![window::lower(b, op, inputs, &outputs[0])],
+        Primitive::Dot(op) => vec![dot::lower(b, op, inputs, &outputs[0])],
+        Primitive::Conv(op) => vec![conv::lower(b, op, inputs, &outputs[0])],
+        Primitive::Index(op) => vec![index::lower(b, op, inputs, &outputs[0])],
+        Primitive::Sort(op) => sort::lower(b, op, inputs, outputs),
+        Primitive::Random(op) => random::lower(b, op, inputs, &outputs[0]),
+        Primitive::Linalg(op) => {
+            let avals: Vec<Aval> = inputs.iter().map(|x| Aval::new(x.dtype, x.shape.clone())).collect();
+            return inline(b, &portable::linalg(op, &avals.iter().collect::<Vec<_>>())?, inputs);
+        }
+        Primitive::Control(op) => return control::lower(b, op, inputs, outputs),
+    })
 }

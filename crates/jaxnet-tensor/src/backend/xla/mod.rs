@@ -5,13 +5,20 @@
 
 mod client;
 mod control;
+mod conv;
 mod dot;
 mod elementwise;
 mod executable;
 mod hlo;
+mod index;
+mod instructions;
 mod lower;
 mod random;
 mod reduce;
+mod shape;
+mod sort;
+mod special;
+mod window;
 
 use std::fmt;
 use std::sync::{Arc, Weak};

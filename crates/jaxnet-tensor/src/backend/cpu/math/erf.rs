@@ -38,7 +38,7 @@ const ERF_SMALL_F64: [f64; 13] = [
 
 /// `(a + 4) erfcx(a)` in `(a - 4) / (a + 4)`, `0 <= a <= 27.3`, error 0.5 * 2^-53.  (A polynomial
 /// for `erfcx` itself would be ill-conditioned towards 1, where it goes to 0.)
-const ERFCX_F64: [f64; 25] = [
+pub(crate) const ERFCX_F64: [f64; 25] = [
     1.095995661000491,
     -0.976548729080882,
     0.7732087022652453,
@@ -67,7 +67,7 @@ const ERFCX_F64: [f64; 25] = [
 ];
 
 /// `(a + 2) erfcx(a)` in `(a - 2) / (a + 2)`, `0 <= a <= 10.1`, error 0.3 * 2^-24.
-const ERFCX_F32: [f32; 11] = [
+pub(crate) const ERFCX_F32: [f32; 11] = [
     1.0215827e+00,
     -6.8716073e-01,
     2.7947143e-01,
@@ -82,7 +82,7 @@ const ERFCX_F32: [f32; 11] = [
 ];
 
 /// `erf_inv(x) / x` in `w - 2.5`, `w = -log(1 - x^2) <= 5`, error 0.675 * 2^-24.
-const ERF_INV_SMALL: [f32; 11] = [
+pub(crate) const ERF_INV_SMALL: [f32; 11] = [
     1.5014094e+00,
     2.466403e-01,
     -4.1775135e-03,
@@ -97,7 +97,7 @@ const ERF_INV_SMALL: [f32; 11] = [
 ];
 
 /// `erf_inv(x) / x` in `sqrt(w) - 3`, `5 <= w <= 16`, error 0.118 * 2^-24.
-const ERF_INV_BIG: [f32; 11] = [
+pub(crate) const ERF_INV_BIG: [f32; 11] = [
     2.8329768e+00,
     1.0016752e+00,
     9.444955e-03,

@@ -22,7 +22,7 @@ const LOG_F32: [f32; 9] = [
 ];
 
 /// `(log((1 + s) / (1 - s)) - 2 s) / s^3` in `s^2`, error of the logarithm 0.02 * 2^-53.
-const LOG_F64: [f64; 7] = [
+pub(crate) const LOG_F64: [f64; 7] = [
     0.6666666666666736,
     0.39999999999405034,
     0.2857142874423165,
