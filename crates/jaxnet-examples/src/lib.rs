@@ -1,6 +1,7 @@
 //! What the example programs share: data loading, batches, progress, plots and metrics.
 #![deny(missing_docs)]
 
+pub mod cart_pole;
 pub mod data;
 pub mod demo;
 pub mod device;
