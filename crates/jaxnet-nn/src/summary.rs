@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jaxnet_autograd::eval_shape;
 use jaxnet_tensor::trace::{Tensors, Trace, TraceRef};
-use jaxnet_tensor::{Aval, Key, OrRaise, Primitive, Result, Tensor, Tree, tree};
+use jaxnet_tensor::{Aval, Key, OrRaise, Primitive, Result, Tensor, Tree, called_from, tree};
 
 use crate::module::Module;
 use crate::params::Params;
@@ -80,6 +80,10 @@ impl Summary {
 /// ```
 #[track_caller]
 pub fn summary<X: Tree, M: Module<X>>(module: &M, x: &X) -> Summary {
+    called_from(crate::ROOT, || summarize(module, x))
+}
+
+fn summarize<X: Tree, M: Module<X>>(module: &M, x: &X) -> Summary {
     let shapes = eval_shape(|x: X| module.init(Key::new(0), &x), x);
     let flops = Arc::new(AtomicU64::new(0));
     let guard = TraceRef::start(Count(flops.clone()));

@@ -183,3 +183,20 @@ fn what_does_not_fit_is_refused() {
     let error = StateDict::load("no.safetensors").unwrap_err().to_string();
     assert!(error.contains("no.safetensors"), "{error}");
 }
+
+#[test]
+fn damaged_files_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("damaged.safetensors");
+    let whole = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/import_flax.safetensors")).unwrap();
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    for at in (0..header).step_by(37).chain([header, whole.len() - 1]) {
+        std::fs::write(&path, &whole[..at]).unwrap();
+        assert!(StateDict::load(&path).is_err(), "cut off at {at}");
+        let mut changed = whole.clone();
+        changed[at] ^= 0x15;
+        std::fs::write(&path, &changed).unwrap();
+        // It may still be a file, of other names or shapes.
+        let _ = StateDict::load(&path);
+    }
+}

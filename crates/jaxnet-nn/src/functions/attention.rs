@@ -1,6 +1,6 @@
 //! Attention, and what says where in a sequence something is.
 
-use jaxnet_tensor::{DType, Error, Result, Shape, Tensor, promote_types, raise};
+use jaxnet_tensor::{DType, Error, OrRaise, Result, Shape, Tensor, promote_types, raise};
 
 /// Attention (Vaswani et al. 2017): for each query, the mean of values weighted by the softmax of
 /// `query · key / sqrt(features)`, for each head by itself.
@@ -29,7 +29,7 @@ use jaxnet_tensor::{DType, Error, Result, Shape, Tensor, promote_types, raise};
 /// If shapes do not fit.
 #[track_caller]
 pub fn dot_product_attention(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>) -> Tensor {
-    attention_with(query, key, value, mask, |weights| weights).unwrap_or_else(|error| raise(error))
+    attention_with(query, key, value, mask, |weights| weights).or_raise()
 }
 
 /// Attention with weights that go through `f`, as dropout.
@@ -180,7 +180,7 @@ pub fn rotary_positions(x: &Tensor, positions: &Tensor, base: f64) -> Tensor {
     }
     let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
     let rates: Vec<f64> = (0..features / 2).map(|i| base.powf(-2.0 * i as f64 / features as f64)).collect();
-    let rates = Tensor::from_slice(&rates, [features / 2]).unwrap_or_else(|error| raise(error)).astype(wide);
+    let rates = Tensor::from_slice(&rates, [features / 2]).or_raise().astype(wide);
     let angles = (positions.astype(wide).expand_dims(-1) * rates).expand_dims(-2);
     let (sin, cos) = (angles.sin(), angles.cos());
     let halves = x.astype(wide).split(2, -1);
@@ -215,5 +215,5 @@ pub fn sinusoidal_positions(length: usize, features: usize) -> Tensor {
         (if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
     let values: Vec<f32> = (0..length).flat_map(|position| (0..features).map(move |i| value(position, i))).collect();
-    Tensor::from_slice(&values, [length, features]).unwrap_or_else(|error| raise(error))
+    Tensor::from_slice(&values, [length, features]).or_raise()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jaxnet_tensor::{Element, Error, Shape, Tensor, Tree, raise};
+use jaxnet_tensor::{Element, Error, OrRaise, Shape, Tensor, Tree};
 
 use super::{MultiHeadAttention, both};
 use crate::module::Module;
@@ -29,7 +29,7 @@ impl MultiHeadAttention {
     /// If `x` is not of such a shape.
     #[track_caller]
     pub fn cache(&self, x: &Tensor, max_length: usize) -> KvCache {
-        let size = self.size_for(x).unwrap_or_else(|why| raise(Error::invalid("MultiHeadAttention", why)));
+        let size = self.size_for(x).map_err(|why| Error::invalid("MultiHeadAttention", why)).or_raise();
         let batch = &x.shape()[..x.rank() - 2];
         let shape: Shape = batch.iter().copied().chain([max_length, self.key_value(), size]).collect();
         let zeros = Tensor::zeros(shape).astype(x.dtype());
