@@ -90,7 +90,7 @@ fn linalg(op: &Linalg, inputs: &[&Aval]) -> u64 {
         Linalg::Svd { compute_uv: false, .. } => 4.0 * long * short.powi(2) - 4.0 / 3.0 * short.powi(3),
         Linalg::Svd { compute_uv: true, .. } => 14.0 * long * short.powi(2) + 8.0 * short.powi(3),
     };
-    (each * matrices as f64) as u64
+    (each * matrices as f64).round() as u64
 }
 
 fn control(op: &Control) -> u64 {
@@ -108,8 +108,10 @@ fn control(op: &Control) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::primitive::{ConvDims, ConvGeneralDilated};
     use crate::program::stage::stage;
-    use crate::{DType, Tensor, lax, primitive::ConvDims, primitive::ConvGeneralDilated};
+    use crate::{DType, Tensor, lax};
 
     fn count(inputs: &[&Tensor], f: impl Fn(&[Tensor]) -> Tensor) -> u64 {
         let avals: Vec<_> = inputs.iter().map(|input| input.aval().clone()).collect();
@@ -142,5 +144,29 @@ mod tests {
         // A transposed one takes as much as the convolution whose derivative it is.
         let up = ConvGeneralDilated::new(dims).lhs_dilation([2]).padding([(1, 2)]);
         assert_eq!(run(&up, &Tensor::zeros([1, 5, 4]), &Tensor::zeros([3, 4, 6])), 2 * 5 * 3 * 4 * 6);
+    }
+
+    #[test]
+    fn decompositions_count() {
+        let square = Tensor::eye(6).broadcast_to([2, 6, 6]);
+        let linear = |op: Linalg, inputs: &[&Tensor]| {
+            let avals: Vec<_> = inputs.iter().map(|input| input.aval()).collect();
+            let outputs = Primitive::Linalg(op).infer(&avals).unwrap();
+            Primitive::Linalg(op).flops(&avals, &outputs)
+        };
+        assert_eq!(linear(Linalg::Cholesky, &[&square]), 2 * 72);
+        assert_eq!(linear(Linalg::Lu, &[&square]), 2 * 144);
+        let sides = Tensor::zeros([2, 6, 5]);
+        let solve = Linalg::Solve { transpose_a: false };
+        assert_eq!(linear(solve, &[&square, &sides]), 2 * (144 + 2 * 36 * 5));
+        let solve = Linalg::TriangularSolve { left_side: true, lower: true, transpose_a: false, unit_diagonal: false };
+        assert_eq!(linear(solve, &[&square, &sides]), 2 * 36 * 5);
+        // Householder's: 2mn² - 2n³/3 for the triangle.
+        let tall = Tensor::zeros([9, 3]);
+        assert_eq!(linear(Linalg::Qr { full_matrices: false }, &[&tall]), 2 * (2 * 9 * 9 - 18));
+        assert_eq!(linear(Linalg::Eigh { lower: true }, &[&square]), 2 * 9 * 216);
+        let svd = |compute_uv| linear(Linalg::Svd { full_matrices: false, compute_uv }, &[&tall]);
+        assert_eq!((svd(false), svd(true)), (4 * 81 - 36, 14 * 81 + 8 * 27));
+        assert_eq!(linear(Linalg::Lu, &[&Tensor::zeros([0, 0])]), 0);
     }
 }
