@@ -5,6 +5,7 @@ mod cargo;
 mod check;
 mod downstream;
 mod setup;
+mod test_gpu;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,9 @@ enum Task {
     Check,
     /// All tests, all documented examples, and crates that depend on ours from outside.
     Test,
+    /// The parity suite and the demos on this machine's GPUs: fetches what they need (several GB), builds, runs, and
+    /// prints a table. Fails where there is no GPU.
+    TestGpu(test_gpu::Options),
     /// Benchmarks of our own over time, or side by side with other frameworks.
     Bench(bench::Options),
 }
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Task::Setup { engines } => setup::setup(&engines),
         Task::Check => check::check(),
         Task::Test => test(),
+        Task::TestGpu(options) => test_gpu::test_gpu(&options),
         Task::Bench(options) => bench::bench(&options),
     };
     match result {

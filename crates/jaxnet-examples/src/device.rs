@@ -1,17 +1,12 @@
 //! Devices by name, for command lines.
 
-use jaxnet_tensor::{Device, Error, Result};
+use jaxnet_tensor::{Device, Result};
 
-/// The first device of the engine `cpu`, `xla` or `torch`.
+/// A device by its name, such as `cpu`, `xla`, `torch:0` or `torch_cuda`.
 ///
 /// # Errors
 ///
-/// When this program was built without the engine.
-pub fn by_name(engine: &str) -> Result<Device> {
-    match engine {
-        "cpu" => Ok(Device::cpu()),
-        "xla" => Device::xla(0),
-        "torch" => Device::torch(0),
-        _ => Err(Error::device(engine, "there is no such engine; there are cpu, xla and torch")),
-    }
+/// When there is none of that name, or this program was built without its engine.
+pub fn by_name(name: &str) -> Result<Device> {
+    name.parse()
 }

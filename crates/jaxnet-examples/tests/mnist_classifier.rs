@@ -3,13 +3,20 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use jaxnet_tensor::Tensor;
+
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mnist_classifier")).args(arguments).output().expect("the program starts")
 }
 
 /// A tiny data set: digit 0 is black, digit 1 white.
 fn write_data(folder: &Path) {
-    for (name, count) in [("train", 16_u32), ("t10k", 4)] {
+    write_images(folder, 16, 2, |digit, _| 255 * digit);
+}
+
+/// A data set of so many training images and digits, with pixels that depend on the digit and their number.
+fn write_images(folder: &Path, count: u32, digits: u32, pixel: impl Fn(u8, u32) -> u8) {
+    for (name, count) in [("train", count), ("t10k", 4)] {
         let mut images = vec![0, 0, 8, 3];
         let mut labels = vec![0, 0, 8, 1];
         for size in [count, 28, 28] {
@@ -17,8 +24,8 @@ fn write_data(folder: &Path) {
         }
         labels.extend(count.to_be_bytes());
         for i in 0..count {
-            let digit = (i % 2) as u8;
-            images.extend([255 * digit; 28 * 28]);
+            let digit = (i % digits) as u8;
+            images.extend((0..28 * 28).map(|j| pixel(digit, 28 * 28 * i + j)));
             labels.push(digit);
         }
         std::fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
@@ -85,4 +92,44 @@ fn bad_input_is_refused_with_a_reason() {
     refused(&["classify", "--data", data, "--index", "4"], "4 is not below 4");
     std::fs::write(&file, [0, 0, 8, 1, 0, 0]).unwrap();
     refused(&["--data", data], "t10k-labels-idx1-ubyte");
+}
+
+/// With the same seed, whatever computes: the random numbers are the same, and rounding is all that differs.
+#[test]
+fn losses_agree_between_engines() {
+    let others: Vec<&str> = [("xla", cfg!(feature = "xla")), ("torch", cfg!(feature = "torch"))]
+        .iter()
+        .filter(|e| e.1)
+        .map(|e| e.0)
+        .collect();
+    if others.is_empty() {
+        println!("skipped: this build has neither of the features `xla` and `torch`");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // A stripe whose place depends on the digit, under noise.
+    let pixel = |digit: u8, place: u32| {
+        let noise = (place.wrapping_mul(0x9E37_79B1) >> 25) as u8;
+        noise + if (place % 784) / 262 == u32::from(digit) { 128 } else { 0 }
+    };
+    write_images(folder.path(), 200, 3, pixel);
+    let losses = |device: &str| -> Vec<f32> {
+        let (out, data) = (folder.path().join(device), folder.path().to_str().unwrap());
+        let common = ["--model", "conv", "--data", data, "--epochs", "1", "--batch-size", "2", "--lr", "5e-4"];
+        let output = run(&[&common[..], &["--device", device, "--out", out.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{device}: {}", String::from_utf8_lossy(&output.stderr));
+        Tensor::load_npy(out.join("losses.npy")).unwrap().to_vec()
+    };
+    let expected = losses("cpu");
+    assert_eq!(expected.len(), 100);
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    assert!(mean(&expected[80..]) < 0.8 * mean(&expected[..20]), "it does not learn: {expected:?}");
+    for engine in others {
+        let got = losses(engine);
+        assert_eq!(got.len(), expected.len());
+        let off = |(a, b): (&f32, &f32)| (a - b).abs() / b.abs();
+        let worst = got.iter().zip(&expected).map(off).fold(0.0, f32::max);
+        println!("{engine}: losses differ by up to {worst:e}");
+        assert!(worst <= 1e-4, "{engine} {got:?}, cpu {expected:?}");
+    }
 }

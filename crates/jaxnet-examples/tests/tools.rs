@@ -174,8 +174,15 @@ fn metrics_are_lines_of_json() {
 fn missing_engines_say_how_to_build_them() {
     assert_eq!(device::by_name("cpu").unwrap().to_string(), "cpu:0");
     assert!(device::by_name("abacus").unwrap_err().to_string().contains("cpu, xla and torch"));
-    let message = device::by_name("xla").map(|_| ()).unwrap_err().to_string();
-    assert!(message.contains("--features xla"), "{message}");
+    for (engine, built) in [("xla", cfg!(feature = "xla")), ("torch", cfg!(feature = "torch"))] {
+        match device::by_name(engine) {
+            Ok(device) => assert!(built && device.to_string() == format!("{engine}:0")),
+            Err(error) => {
+                let message = error.to_string();
+                assert!(!built && message.contains(&format!("--features {engine}")), "{message}");
+            }
+        }
+    }
 }
 
 proptest! {

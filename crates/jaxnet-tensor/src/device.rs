@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use crate::backend::{Backend, cpu::CpuBackend};
-#[cfg(not(all(feature = "xla", feature = "torch")))]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A device of an engine, such as `cpu:0`. A cheap handle.
 ///
@@ -80,9 +79,25 @@ impl Device {
 
     /// The CPU device of the libtorch engine; there is one, with index 0.
     ///
+    /// The library itself is loaded with the program, which does not start without it.
+    ///
     /// # Errors
     ///
-    /// When there is no such device, or the crate was built without its feature `torch`.
+    /// When there is no such device, the library that was loaded is of another version than the one that the
+    /// bindings are made for, or the crate was built without its feature `torch`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Device, tensor};
+    ///
+    /// if let Ok(device) = Device::torch(0) {
+    ///     let x = tensor![1.0, 2.0].to(&device)?;
+    ///     assert_eq!((x * 2.0).to_vec::<f32>(), [2.0, 4.0]);
+    /// }
+    /// assert!(Device::torch(7).is_err());
+    /// # Ok::<(), jaxnet_tensor::Error>(())
+    /// ```
     pub fn torch(index: usize) -> Result<Device> {
         #[cfg(feature = "torch")]
         return crate::backend::torch::device(false, index);
@@ -117,6 +132,48 @@ impl Device {
     /// Which of the engine's devices it is.
     pub fn index(&self) -> usize {
         self.index
+    }
+}
+
+/// Devices by the names that they show: `cpu`, `xla:1`, `torch`, `torch_cuda:0`; without a number the first
+/// one. A [PJRT plugin](Device::xla_plugin) is named with its library: `cuda=/path/xla_cuda_plugin.so:0`.
+///
+/// # Examples
+///
+/// ```
+/// use jaxnet_tensor::Device;
+///
+/// assert_eq!("cpu:0".parse::<Device>()?, Device::cpu());
+/// assert!("gpu".parse::<Device>().is_err());
+/// # Ok::<(), jaxnet_tensor::Error>(())
+/// ```
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Device> {
+        let (engine, index) = match name.rsplit_once(':') {
+            Some((engine, digits)) if !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                let index = digits.parse();
+                (engine, index.map_err(|_| Error::device(name, "no engine has so many devices"))?)
+            }
+            _ => (name, 0),
+        };
+        match engine.split_once('=') {
+            Some((plugin, path)) => return Device::xla_plugin(plugin, path, index),
+            None if engine == "cpu" && index == 0 => return Ok(Device::cpu()),
+            None => {}
+        }
+        match engine {
+            "cpu" => Err(Error::device(name, "the embedded engine has one device, cpu:0")),
+            "xla" => Device::xla(index),
+            "torch" => Device::torch(index),
+            "torch_cuda" => Device::torch_cuda(index),
+            _ => Err(Error::device(
+                name,
+                "there is no such engine; there are cpu, xla and torch, torch_cuda with libtorch's GPUs, and \
+                 NAME=PATH with the path of a PJRT plugin's library, such as cuda=/path/xla_cuda_plugin.so",
+            )),
+        }
     }
 }
 
@@ -155,5 +212,44 @@ impl fmt::Display for Device {
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str) -> String {
+        name.parse::<Device>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn devices_have_names() {
+        for name in ["cpu", "cpu:0"] {
+            assert_eq!(name.parse::<Device>().unwrap(), Device::cpu());
+        }
+        assert!(refused("cpu:1").contains("cpu:0"));
+        for name in ["", "gpu", "cpu:", "cpu:x", ":0", "Torch"] {
+            assert!(refused(name).contains("there are cpu, xla and torch"), "{name}");
+        }
+        assert!(refused("torch:99999999999999999999999").contains("so many"));
+        let plugin = refused("cuda=/no/such/plugin.so:1");
+        assert!(plugin.contains("/no/such/plugin.so") && plugin.contains("cuda:1"), "{plugin}");
+    }
+
+    #[test]
+    fn engines_that_are_not_built_say_which_feature() {
+        let (xla, torch) = (("xla", cfg!(feature = "xla")), ("torch", cfg!(feature = "torch")));
+        for (name, (feature, built)) in [("xla", xla), ("torch", torch), ("torch_cuda:0", torch), ("tpu=/x.so", xla)] {
+            let result = name.parse::<Device>();
+            if built {
+                let there = result.is_ok_and(|device| device.to_string() == format!("{feature}:0"));
+                assert_eq!(there, name == feature, "{name}");
+                continue;
+            }
+            let message = result.unwrap_err().to_string();
+            let parts = [&format!("`--features {feature}`"), &format!("`cargo xtask setup {feature}`")];
+            assert!(parts.iter().all(|part| message.contains(*part)), "{message}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The engines agree with each other.
 
 use jaxnet_tensor::primitive::{
-    CompareOp, Control, Index, Random, ReduceKind, SelectKind, Window, WindowDims, WindowKind,
+    CompareOp, Control, ConvDims, ConvGeneralDilated, GatherDims, Index, Random, ReduceKind, ScatterDims, ScatterKind,
+    SelectKind, Window, WindowDims, WindowKind,
 };
 use jaxnet_tensor::program::{self, ProgramBuilder, stage::stage};
 use jaxnet_tensor::trace::bind;
@@ -104,6 +105,120 @@ fn while_loop() {
     agree(&[Tensor::scalar(-1_f32), Tensor::scalar(0_f32), Tensor::scalar(1.5_f32)], 0.0, run);
 }
 
+fn bits(x: &Tensor) -> Vec<u64> {
+    elements(x).iter().map(|x| if x.is_nan() { 0 } else { x.to_bits() }).collect()
+}
+
+/// Engines may know what `select(x <= 0, 0, y)` is, and may run it into memory that is free.
+#[test]
+fn rectified_units_and_their_gradients() {
+    let x = tensor![-1.0, -0.0, 0.0, 2.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40];
+    let y = tensor![f32::NAN, -0.0, 5.0, f32::INFINITY, -3.0, -0.0, f32::INFINITY, 7.0];
+    let f = |x: &[Tensor]| {
+        let full = |value: f64| Tensor::full([8], value, x[0].dtype());
+        let below = lax::compare(CompareOp::Le, &x[0], &full(0.0))?;
+        let select = |at: f64, of: &Tensor| lax::select(&below, &full(at), of);
+        let (square, own) = (&x[1] * &x[1], &x[0] * 1.0);
+        let of_own = lax::compare(CompareOp::Le, &own, &full(0.0))?;
+        let rectified = select(0.0, &x[0])?;
+        Ok(vec![
+            select(0.0, &x[1])?,
+            select(1.0, &x[1])?,
+            select(-0.0, &x[1])?,
+            select(0.0, &square)?,
+            rectified.clone(),
+            rectified + select(0.0, &(&x[0] + 1.0))?,
+            lax::select(&of_own, &full(0.0), &own)?,
+            -(&x[1] * 3.0),
+            below.astype(DType::F32),
+        ])
+    };
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        let inputs = [x.astype(dtype), y.astype(dtype)];
+        let expected: Vec<Vec<u64>> = f(&inputs).unwrap().iter().map(bits).collect();
+        let avals: Vec<Aval> = inputs.iter().map(|x| x.aval().clone()).collect();
+        let program = stage(&avals, f).unwrap().program;
+        for device in devices() {
+            let put = || inputs.iter().map(|x| x.to(&device).unwrap()).collect::<Vec<_>>();
+            let eager: Vec<Vec<u64>> = f(&put()).unwrap().iter().map(bits).collect();
+            let compiled: Vec<Vec<u64>> = program::run(&program, put()).unwrap().iter().map(bits).collect();
+            // Subnormal numbers are zeros to some engines.
+            let but_last = |bits: &[Vec<u64>]| bits.iter().map(|bits| bits[..7].to_vec()).collect::<Vec<_>>();
+            assert_eq!(but_last(&eager), but_last(&expected), "{device}");
+            assert_eq!(but_last(&compiled), but_last(&expected), "{device}");
+        }
+    }
+}
+
+/// Convolutions whose kernel is greater than the result: gradients by kernels, and what only looks like them.
+#[test]
+fn convolutions_with_great_kernels() {
+    let count = |shape: [usize; 4]| {
+        (Tensor::range(shape.iter().product::<usize>()) * 7).modulo(23).astype(DType::F32).reshape(shape) - 11.0
+    };
+    // Batch and features in each other's place.
+    let dims = ConvDims::parse("CHWN", "IHWO", "HWNC").unwrap();
+    let (x, g) = (count([2, 9, 8, 3]), count([2, 7, 6, 4]));
+    for (strides, dilation, padding, kernel) in [
+        ([1, 1], [1, 1], [(0, 0), (0, 0)], [7, 6]),
+        ([1, 1], [1, 1], [(1, 1), (1, 1)], [7, 6]),
+        ([1, 1], [1, 1], [(2, 0), (0, 1)], [7, 6]),
+        ([1, 2], [1, 1], [(1, 1), (0, 0)], [7, 4]),
+        ([1, 1], [2, 2], [(1, 0), (1, 1)], [4, 4]),
+        ([1, 1], [2, 3], [(0, -1), (0, -1)], [4, 2]),
+        ([2, 1], [2, 1], [(3, 3), (2, 2)], [5, 6]),
+    ] {
+        let op = ConvGeneralDilated {
+            dims: dims.clone(),
+            strides: strides.into_iter().collect(),
+            padding: padding.into_iter().collect(),
+            lhs_dilation: [1, 1].into_iter().collect(),
+            rhs_dilation: dilation.into_iter().collect(),
+            feature_groups: 1,
+            batch_groups: 1,
+        };
+        let part = g.i((.., ..kernel[0], ..kernel[1]));
+        agree(&[x.clone(), part], 1e-5, |x| Ok(bind(&op.clone().into(), x)?.into_vec()));
+    }
+}
+
+/// One element of each row, and adding to one: with indices that are outside, too.
+#[test]
+fn an_element_of_each_row() {
+    let x = Tensor::range(12).astype(DType::F32).reshape([4, 3]) - 2.0;
+    let places = tensor![[[0], [2]], [[1], [1]], [[-1], [7]], [[2], [0]]];
+    let updates = Tensor::range(8).astype(DType::F32).reshape([4, 2]) + 0.5;
+    let gather = Index::Gather {
+        dims: GatherDims {
+            collapsed_slice_dims: [1].into_iter().collect(),
+            operand_batching_dims: [0].into_iter().collect(),
+            start_indices_batching_dims: [0].into_iter().collect(),
+            start_index_map: [1].into_iter().collect(),
+            ..GatherDims::default()
+        },
+        slice_sizes: [1, 1].into_iter().collect(),
+    };
+    let scatter = Index::Scatter {
+        kind: ScatterKind::Add,
+        dims: ScatterDims {
+            inserted_window_dims: [1].into_iter().collect(),
+            operand_batching_dims: [0].into_iter().collect(),
+            scatter_indices_batching_dims: [0].into_iter().collect(),
+            scatter_dims_to_operand_dims: [1].into_iter().collect(),
+            ..ScatterDims::default()
+        },
+    };
+    for dtype in [DType::F32, DType::BF16, DType::I32, DType::U32] {
+        let inputs = [x.astype(dtype), places.clone(), updates.astype(dtype)];
+        agree(&inputs, 0.0, |x| {
+            let taken = bind(&gather.clone().into(), &x[..2])?[0].clone();
+            let one = bind(&gather.clone().into(), &[x[0].clone(), x[1].i((.., 0))])?[0].clone();
+            let added = bind(&scatter.clone().into(), x)?[0].clone();
+            Ok(vec![taken, one, added])
+        });
+    }
+}
+
 /// Images with the channels last, for which engines have kernels of their own.
 #[test]
 fn poolings_and_their_gradients() {
@@ -131,7 +246,11 @@ fn poolings_and_their_gradients() {
         // The first of several NaNs is selected.
         let scatter: Primitive =
             Window::SelectAndScatterAdd { select: SelectKind::Max, window: windows.clone() }.into();
-        agree(&[values(f32::NAN), source], 1e-6, |x| Ok(bind(&scatter, &[x[1].clone(), x[0].clone()])?.into_vec()));
+        agree(&[values(f32::NAN), source], 1e-6, |x| {
+            let maxima = lax::reduce_window(WindowKind::Max, &x[0], &windows)?;
+            let gradient = bind(&scatter, &[x[1].clone(), x[0].clone()])?[0].clone();
+            Ok(vec![maxima.ne(&maxima), gradient])
+        });
     }
 }
 

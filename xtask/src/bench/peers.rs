@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::runner::Runner;
 use super::table;
 use crate::cargo::{cargo, root, run, target};
+use crate::setup;
 
 /// A workload, as `crates/jaxnet-examples/src/workloads` describes it.
 pub struct Workload {
@@ -63,8 +64,10 @@ struct Peer {
     command: fn(&str) -> Command,
 }
 
-const PEERS: [Peer; 4] = [
-    Peer { framework: "jaxnet", engine: "cpu", without: &[], command: |workload| ours(workload, "cpu") },
+const PEERS: [Peer; 6] = [
+    Peer { framework: OURS, engine: "cpu", without: &[], command: |workload| ours(workload, "cpu") },
+    Peer { framework: OURS, engine: "xla", without: &[], command: |workload| ours(workload, "xla") },
+    Peer { framework: OURS, engine: "torch", without: &[], command: |workload| ours(workload, "torch") },
     Peer { framework: "jax", engine: "cpu", without: &[], command: |workload| python("jax_peer.py", &[workload]) },
     Peer {
         framework: "pytorch",
@@ -80,6 +83,41 @@ const PEERS: [Peer; 4] = [
     },
 ];
 
+pub const OURS: &str = "jaxnet";
+
+/// Our engines that can be built here.
+fn engines() -> Vec<&'static str> {
+    let mut engines = vec!["cpu"];
+    for (name, engine) in [("xla", setup::Engine::Xla), ("torch", setup::Engine::Torch)] {
+        if setup::is_there(engine) {
+            engines.push(name);
+        } else {
+            eprintln!("without our engine {name}, whose library is missing (`cargo xtask setup {name}`)");
+        }
+    }
+    engines
+}
+
+/// Builds our program once for each engine, with that engine alone, so that none pays for another's libraries.
+fn build(engines: &[&str]) -> Result<(), String> {
+    for engine in engines {
+        let mut arguments = vec!["build", "--release", "--quiet", "-p", "jaxnet-examples", "--bin", "workload"];
+        if *engine != "cpu" {
+            arguments.extend(["--features", engine]);
+        }
+        cargo(&arguments)?;
+        let (from, to) = (target().join("release/workload"), program(engine));
+        std::fs::copy(&from, &to)
+            .map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))?;
+    }
+    Ok(())
+}
+
+/// Our program with an engine.
+fn program(engine: &str) -> PathBuf {
+    target().join(format!("bench/workload-{engine}"))
+}
+
 /// Runs the workloads of these names, or all.
 pub fn compare(names: &[String], rounds: u32) -> Result<(), String> {
     if let Some(unknown) = names.iter().find(|name| WORKLOADS.iter().all(|workload| workload.name != *name)) {
@@ -87,12 +125,13 @@ pub fn compare(names: &[String], rounds: u32) -> Result<(), String> {
         return Err(format!("there is no workload {unknown}; there are {known}"));
     }
     install()?;
-    cargo(&["build", "--release", "--quiet", "-p", "jaxnet-examples", "--bin", "workload"])?;
+    let engines = engines();
+    build(&engines)?;
 
     let chosen = |workload: &&Workload| names.is_empty() || names.iter().any(|name| name == workload.name);
     let mut figures = Vec::new();
     for workload in WORKLOADS.iter().filter(chosen) {
-        figures.extend(measure(workload, rounds)?);
+        figures.extend(measure(workload, &engines, rounds)?);
     }
 
     let file = target().join("bench/peers.json");
@@ -103,10 +142,11 @@ pub fn compare(names: &[String], rounds: u32) -> Result<(), String> {
     Ok(())
 }
 
-fn measure(workload: &Workload, rounds: u32) -> Result<Vec<Figures>, String> {
+fn measure(workload: &Workload, engines: &[&str], rounds: u32) -> Result<Vec<Figures>, String> {
     let mut runners = Vec::new();
-    for peer in PEERS.iter().filter(|peer| !peer.without.contains(&workload.name)) {
-        eprintln!("{}: starting {}", workload.name, peer.framework);
+    let there = |peer: &&Peer| peer.framework != OURS || engines.contains(&peer.engine);
+    for peer in PEERS.iter().filter(there).filter(|peer| !peer.without.contains(&workload.name)) {
+        eprintln!("{}: starting {} ({})", workload.name, peer.framework, peer.engine);
         let mut runner = Runner::start((peer.command)(workload.name))?;
         // Compilers that specialize do it in the first steps; the last of these tell how long a step takes.
         let warm = runner.steps(8)?;
@@ -143,7 +183,7 @@ fn median(times: &[f64]) -> f64 {
 }
 
 fn ours(workload: &str, engine: &str) -> Command {
-    let mut command = Command::new(target().join("release/workload"));
+    let mut command = Command::new(program(engine));
     command.args([workload, engine]);
     command
 }

@@ -1,13 +1,13 @@
 //! The table that the README quotes.
 
-use super::peers::{Figures, Workload};
+use super::peers::{Figures, OURS, Workload};
 
 /// A Markdown table with a row per workload and framework.
 pub fn markdown(workloads: &[Workload], figures: &[Figures]) -> String {
     let mut lines = Vec::new();
     for workload in workloads {
         let rows: Vec<_> = figures.iter().filter(|figures| figures.workload == workload.name).collect();
-        let Some(ours) = rows.iter().find(|row| row.framework == "jaxnet") else { continue };
+        let Some(ours) = rows.iter().find(|row| row.framework == OURS) else { continue };
         lines.push(format!("**{}**: {}\n", workload.name, workload.title));
         lines.push("| framework | median | fastest | median / ours | first step | peak memory |".into());
         lines.push("|---|--:|--:|--:|--:|--:|".into());

@@ -20,6 +20,7 @@ pub fn part() -> Part {
         variable: "LIBCLANG_PATH",
         evidence: &["libclang.so", "libclang.so.1", "lib/libclang.so"],
         recipe: format!("2 {}", WHEEL.sha256),
+        inside: "",
         megabytes: 150,
         make,
     }

@@ -35,6 +35,7 @@ pub fn part() -> Part {
         variable: "LIBTORCH",
         evidence: &["lib/libtorch_cpu.so", "lib/libtorch.so"],
         recipe: format!("1 {} {} {}", TORCH.sha256, CUDA[0].sha256, CUDA[1].sha256),
+        inside: "",
         megabytes: 1200,
         make,
     }

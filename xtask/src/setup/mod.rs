@@ -3,6 +3,7 @@
 //! They come from wheels of the Python package index, of which only the libraries and headers are kept,
 //! under `target/native/`. `.cargo/config.toml` points the builds there.
 
+mod cuda;
 mod libclang;
 mod libtorch;
 mod wheel;
@@ -23,6 +24,10 @@ pub enum Engine {
     Xla,
     /// libtorch, for the feature `torch`.
     Torch,
+    /// libtorch for CUDA (about 4 GB), in place of the other.
+    TorchCuda,
+    /// XLA's plugin for CUDA (about 3 GB), which the engine loads when it runs.
+    XlaCuda,
 }
 
 /// A library, or a tool to build against one.
@@ -35,23 +40,53 @@ struct Part {
     evidence: &'static [&'static str],
     /// What the folder was made from: a folder with another recipe is made anew.
     recipe: String,
+    /// What of the folder a program is to be told.
+    inside: &'static str,
     /// The most room that making it takes.
     megabytes: u64,
     /// Makes the folder, given where to keep downloads meanwhile.
     make: fn(folder: &Path, cache: &Path) -> Result<(), String>,
 }
 
-/// Fetches what the engines need; all of them where none is named.
+impl Engine {
+    fn parts(self) -> Result<Vec<Part>, String> {
+        Ok(match self {
+            Engine::Torch => vec![libtorch::part()],
+            Engine::Xla => vec![libclang::part(), xla::part()?],
+            Engine::TorchCuda => vec![cuda::libtorch()],
+            Engine::XlaCuda => vec![cuda::plugin()],
+        })
+    }
+
+    /// What of it a program needs to be told: the library's folder, or the plugin's file.
+    pub fn place(self) -> Result<PathBuf, String> {
+        let native = native();
+        let part = self.parts()?.pop().expect("the library comes last");
+        Ok(chosen_by_user(&part, &native).unwrap_or_else(|| native.join(part.name).join(part.inside)))
+    }
+}
+
+/// Whether an engine can be built: what it needs was fetched, or the user has named other copies.
+pub fn is_there(engine: Engine) -> bool {
+    let native = native();
+    let there = |part: &Part| match chosen_by_user(part, &native) {
+        Some(folder) => check_users(part, &folder).is_ok(),
+        None => is_made(part, &native),
+    };
+    engine.parts().is_ok_and(|parts| parts.iter().all(there))
+}
+
+fn native() -> PathBuf {
+    crate::cargo::root().join("target/native")
+}
+
+/// Fetches what the engines need; where none is named, of all that need no GPU.
 pub fn setup(engines: &[Engine]) -> Result<(), String> {
-    let wanted = |engine| engines.is_empty() || engines.contains(&engine);
-    let mut parts = Vec::new();
-    if wanted(Engine::Torch) {
-        parts.push(libtorch::part());
-    }
-    if wanted(Engine::Xla) {
-        parts.extend([libclang::part(), xla::part()?]);
-    }
-    let native = crate::cargo::root().join("target/native");
+    let wanted = if engines.is_empty() { &[Engine::Torch, Engine::Xla] } else { engines };
+    let wants = |engine: Engine| wanted.contains(&engine);
+    let parts: Vec<Vec<Part>> = wanted.iter().map(|engine| engine.parts()).collect::<Result<_, _>>()?;
+    let parts: Vec<Part> = parts.into_iter().flatten().collect();
+    let native = native();
     let mut missing = Vec::new();
     for part in parts {
         match chosen_by_user(&part, &native) {
@@ -72,9 +107,17 @@ pub fn setup(engines: &[Engine]) -> Result<(), String> {
     if std::env::var_os("C_INCLUDE_PATH").is_some_and(|path| !Path::new(&path).starts_with(&native)) {
         eprintln!("C_INCLUDE_PATH is set; add {} to it", native.join("libclang/include").display());
     }
-    eprintln!("To build outside of this workspace, set");
-    for (variable, folder) in VARIABLES {
-        eprintln!("  {variable}={}", native.join(folder).display());
+    if wants(Engine::Torch) || wants(Engine::Xla) {
+        eprintln!("To build outside of this workspace, set");
+        for (variable, folder) in VARIABLES {
+            eprintln!("  {variable}={}", native.join(folder).display());
+        }
+    }
+    if wants(Engine::TorchCuda) {
+        eprintln!("To build for CUDA, set LIBTORCH={}", Engine::TorchCuda.place()?.display());
+    }
+    if wants(Engine::XlaCuda) {
+        eprintln!("The device is Device::xla_plugin(\"cuda\", {:?}, 0)", Engine::XlaCuda.place()?);
     }
     Ok(())
 }
@@ -90,7 +133,7 @@ const VARIABLES: [(&str, &str); 4] = [
 /// What the part's variable names, if a user set it: cargo sets it to our folder.
 fn chosen_by_user(part: &Part, native: &Path) -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os(part.variable)?);
-    (!folder.starts_with(native.join(part.name))).then_some(folder)
+    (!folder.starts_with(native)).then_some(folder)
 }
 
 fn check_users(part: &Part, folder: &Path) -> Result<(), String> {
@@ -195,6 +238,7 @@ mod tests {
             variable: "JAXNET_NO_SUCH_VARIABLE",
             evidence: &["lib/a.so", "lib/b.so"],
             recipe: recipe.into(),
+            inside: "",
             megabytes: 0,
             make,
         }

@@ -41,6 +41,7 @@ pub fn part() -> Result<Part, String> {
         variable: "XLA_EXTENSION_DIR",
         evidence: &["lib/libxla_extension.so", "lib/libxla_extension.dylib"],
         recipe: format!("1 {} {}", TENSORFLOW.sha256, hex(&overlay.finalize())),
+        inside: "",
         megabytes: 1400,
         make,
     })

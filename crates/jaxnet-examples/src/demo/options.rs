@@ -7,7 +7,7 @@ use clap::Args;
 /// The flags of all demos.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The engine to compute with: cpu, xla or torch.
+    /// Where to compute: cpu, xla or torch; torch_cuda:1 is a GPU, and cuda=/path/xla_cuda_plugin.so one by XLA.
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Where random numbers start: the same seed gives the same model.

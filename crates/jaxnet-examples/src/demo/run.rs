@@ -212,7 +212,8 @@ impl Run {
         }
     }
 
-    /// Ends the run: saves the state as `state.safetensors` and draws the losses as `loss.png`.
+    /// Ends the run: saves the state as `state.safetensors` and the losses as `losses.npy`, and draws those as
+    /// `loss.png`.
     ///
     /// # Errors
     ///
@@ -221,6 +222,7 @@ impl Run {
         self.bar.finish_and_clear();
         let points = self.losses().iter().enumerate().map(|(step, loss)| (step as f64, f64::from(*loss))).collect();
         plot::save(self.path("loss.png"), "loss by step", &[Curve { name: "training loss", points }])?;
+        Tensor::from(self.losses()).save_npy(self.path("losses.npy"))?;
         save(state, self.path("state.safetensors"))?;
         println!("what was made is in {}", self.out.display());
         match self.options.check && !self.shortcomings.is_empty() {

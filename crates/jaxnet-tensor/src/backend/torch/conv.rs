@@ -7,6 +7,7 @@
 use tch::{Kind, Tensor};
 
 use super::convert::{Torch, is_half, kind, sizes};
+use super::native::convolution_kernel_gradient;
 use super::shape::pad;
 use super::window::windows;
 use crate::aval::Aval;
@@ -28,7 +29,10 @@ pub(super) fn run(op: &ConvGeneralDilated, inputs: &[&Tensor], avals: &[&Aval], 
     }
     let groups = (op.feature_groups * op.batch_groups) as i64;
     let y = match dims.spatial_rank() {
-        1..=3 if dtype.is_float() => by_kernel(op, &x, &kernel, groups)?,
+        1..=3 if dtype.is_float() => match kernel_gradient(op, &x, &kernel, groups, &spatial(op, output))? {
+            Some(gradient) => gradient,
+            None => by_kernel(op, &x, &kernel, groups)?,
+        },
         _ => by_windows(op, &x, &kernel, groups, &spatial(op, output))?,
     };
     let back = dims.out_permutation();
@@ -63,6 +67,38 @@ fn padded(op: &ConvGeneralDilated, x: &Tensor, edges: &[(i64, i64)]) -> Torch {
     holes.extend(op.lhs_dilation.iter().map(|&by| by as i64 - 1));
     let zero = Tensor::f_zeros([0_i64; 0], (x.kind(), x.device()))?;
     pad(x, &zero, &all, &holes)
+}
+
+/// A convolution whose kernel is greater than its result as what it mostly is: the gradient of another one by
+/// its kernel, with batch and features in each other's place. libtorch has kernels for that.
+fn kernel_gradient(
+    op: &ConvGeneralDilated,
+    x: &Tensor,
+    kernel: &Tensor,
+    groups: i64,
+    spatial: &[usize],
+) -> Torch<Option<Tensor>> {
+    let (from, taps, to) = (x.size(), kernel.size(), sizes(spatial));
+    if groups != 1
+        || op.lhs_dilation.iter().any(|&by| by != 1)
+        || taps[2..].iter().product::<i64>() <= to.iter().product()
+    {
+        return Ok(None);
+    }
+    let padding: Vec<i64> = op.padding.iter().map(|&(low, _)| low).collect();
+    let (strides, dilation) = (sizes(&op.rhs_dilation), sizes(&op.strides));
+    for i in 0..to.len() {
+        // The other convolution must have a result of the size of this one's kernel.
+        let room = from[2 + i] + 2 * padding[i] - dilation[i] * (to[i] - 1) - 1;
+        if padding[i] < 0 || room < 0 || room / strides[i] + 1 != taps[2 + i] {
+            return Ok(None);
+        }
+    }
+    let mut shape = vec![taps[0], from[0]];
+    shape.extend(&to);
+    let (cotangent, input) = (kernel.f_transpose(0, 1)?, x.f_transpose(0, 1)?);
+    let gradient = convolution_kernel_gradient(&cotangent, &input, &shape, [&strides, &padding, &dilation])?;
+    gradient.f_transpose(0, 1).map(Some)
 }
 
 /// A convolution of an input with holes as the transposed one that it is, for which nobody makes the holes.

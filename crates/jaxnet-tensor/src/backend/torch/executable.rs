@@ -11,12 +11,13 @@ use tch::Tensor;
 
 use super::buffer::{Held, TorchBuffer, may_be_view};
 use super::convert::{self, Torch, kind, sizes};
-use super::{in_place, index};
+use super::fuse::fuse;
+use super::{in_place, index, window};
 use crate::aval::{Aval, Literal};
 use crate::backend::{self, BoxBuffer, Executable, Operand, Value};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::primitive::{Control, DebugAction, Index, Primitive};
+use crate::primitive::{Control, DebugAction, Index, Primitive, WindowDims};
 use crate::program::{Atom, Program};
 
 /// A program made ready to run.
@@ -34,25 +35,33 @@ pub(super) struct TorchExecutable {
 
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq)]
-enum Source {
+pub(super) enum Source {
     Slot(usize),
     Constant(usize),
 }
 
-struct Step {
-    kind: Kind,
-    inputs: SmallVec<[Source; 3]>,
-    input_avals: Vec<Aval>,
-    outputs: SmallVec<[usize; 1]>,
-    output_avals: Vec<Aval>,
+pub(super) struct Step {
+    pub kind: Kind,
+    pub inputs: SmallVec<[Source; 3]>,
+    /// What the inputs are, but for those that another step has left.
+    pub input_avals: Vec<Aval>,
+    /// The slots of the results, and after them of what the step leaves for others.
+    pub outputs: SmallVec<[usize; 1]>,
+    pub output_avals: Vec<Aval>,
     /// Slots whose values nobody reads after this step.
     last: SmallVec<[usize; 2]>,
     /// Operands, needed no more, in whose memory the result has room.
     room: SmallVec<[usize; 2]>,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Primitive(Primitive),
+    /// The first operand where the last one, which may be the same, is greater than 0 or NaN; else 0.
+    Rectify,
+    /// Maxima of windows; further results are what the gradient needs.
+    Pool(WindowDims),
+    /// Their gradient.
+    Unpool(WindowDims),
     /// The operands as they are.
     Same,
     Cond(Vec<TorchExecutable>),
@@ -76,6 +85,27 @@ enum Kind {
 
 type Values = Vec<Option<Held>>;
 
+/// The constants of a program, each once.
+#[derive(Default)]
+struct Constants {
+    literals: Vec<Literal>,
+    known: HashMap<Literal, usize>,
+}
+
+impl Constants {
+    fn source(&mut self, atom: &Atom) -> Source {
+        let literal = match atom {
+            Atom::Var(var) => return Source::Slot(var.index()),
+            Atom::Literal(literal) => *literal,
+        };
+        let place = *self.known.entry(literal).or_insert_with(|| {
+            self.literals.push(literal);
+            self.literals.len() - 1
+        });
+        Source::Constant(place)
+    }
+}
+
 impl TorchExecutable {
     /// Compiles a program that has been simplified.
     pub fn new(device: &Device, on: tch::Device, program: &Program, donated: &[bool]) -> Result<Self> {
@@ -88,39 +118,44 @@ impl TorchExecutable {
             constants: Vec::new(),
             donated: donated.to_vec(),
         };
-        let mut known = HashMap::new();
-        for (equation, last) in program.equations().iter().zip(program.last_uses()) {
-            let inputs: SmallVec<[Source; 3]> =
-                equation.inputs.iter().map(|atom| executable.source(atom, &mut known)).collect::<Result<_>>()?;
-            let mut step = Step {
+        let mut constants = Constants::default();
+        for equation in program.equations() {
+            let step = Step {
                 kind: executable.kind(&equation.primitive)?,
-                inputs,
+                inputs: equation.inputs.iter().map(|atom| constants.source(atom)).collect(),
                 input_avals: equation.inputs.iter().map(|atom| program.atom_aval(atom).clone()).collect(),
                 outputs: equation.outputs.iter().map(|var| var.index()).collect(),
                 output_avals: equation.outputs.iter().map(|&var| program.aval(var).clone()).collect(),
-                last: last.iter().map(|var| var.index()).collect(),
+                last: SmallVec::new(),
                 room: SmallVec::new(),
             };
-            step.room = (0..step.inputs.len()).filter(|&i| step.has_room(i)).collect();
             executable.steps.push(step);
         }
-        executable.outputs =
-            program.outputs().iter().map(|atom| executable.source(atom, &mut known)).collect::<Result<_>>()?;
+        executable.outputs = program.outputs().iter().map(|atom| constants.source(atom)).collect();
+        fuse(&mut executable.steps, &mut constants.literals, &executable.outputs, &mut executable.slots);
+        executable.find_last_uses();
+        let constants = constants.literals.iter().map(|literal| convert::literal(literal, on).map(Held::new));
+        executable.constants = constants.collect::<Torch<_>>().map_err(|error| executable.fail("constant", error))?;
         Ok(executable)
     }
 
-    fn source(&mut self, atom: &Atom, known: &mut HashMap<Literal, usize>) -> Result<Source> {
-        let literal = match atom {
-            Atom::Var(var) => return Ok(Source::Slot(var.index())),
-            Atom::Literal(literal) => *literal,
-        };
-        if let Some(&place) = known.get(&literal) {
-            return Ok(Source::Constant(place));
+    /// Finds for each step the values that die with it, and in which of them there is room.
+    fn find_last_uses(&mut self) {
+        let mut read_later = vec![false; self.slots];
+        for output in &self.outputs {
+            if let Source::Slot(slot) = *output {
+                read_later[slot] = true;
+            }
         }
-        let tensor = convert::literal(&literal, self.on).map_err(|error| self.fail("constant", error))?;
-        self.constants.push(Held::new(tensor));
-        known.insert(literal, self.constants.len() - 1);
-        Ok(Source::Constant(self.constants.len() - 1))
+        for step in self.steps.iter_mut().rev() {
+            let read = step.inputs.iter().filter_map(|source| match *source {
+                Source::Slot(slot) => Some(slot),
+                Source::Constant(_) => None,
+            });
+            let dying = read.chain(step.outputs.iter().copied());
+            step.last = dying.filter(|&slot| !std::mem::replace(&mut read_later[slot], true)).collect();
+            step.room = (0..step.inputs.len()).filter(|&i| step.has_room(i)).collect();
+        }
     }
 
     fn kind(&self, primitive: &Primitive) -> Result<Kind> {
@@ -185,6 +220,18 @@ impl TorchExecutable {
             Kind::Primitive(primitive) => {
                 let results = self.primitive(primitive, step, values);
                 results.map_err(|error| self.fail(primitive.name(), error))?
+            }
+            Kind::Rectify => self.rectify(step, values).map_err(|error| self.fail("select", error))?,
+            Kind::Pool(window) => {
+                let x = &self.read(step.inputs[0], values).tensor;
+                let results = window::pool_with_places(window, x, step.input_avals[0].dtype);
+                results.map_err(|error| self.fail("reduce_window_max", error))?.map(Held::new).into()
+            }
+            Kind::Unpool(window) => {
+                let (operands, avals) = self.operands(step, values);
+                let operands = [operands[0], operands[1], operands[2], operands[3]];
+                let gradient = window::unpool_from_places(window, operands, &avals, &step.output_avals[0]);
+                vec![Held::new(gradient.map_err(|error| self.fail("select_and_scatter_add", error))?)]
             }
             Kind::Same => self.take_all(step, values),
             Kind::Cond(branches) => {
@@ -275,17 +322,12 @@ impl TorchExecutable {
     /// no such operand.
     fn overwrite(&self, primitive: &Primitive, step: &Step, values: &Values) -> Torch<Option<usize>> {
         for &i in &step.room {
-            let Source::Slot(slot) = step.inputs[i] else { continue };
-            let own = self.read(step.inputs[i], values);
-            // A broadcast array has fewer elements than it seems to have.
-            if !own.is_alone() || !own.tensor.is_contiguous() {
-                continue;
-            }
+            let Some((slot, own)) = self.own(step, i, values) else { continue };
             let (operands, avals) = self.operands(step, values);
             let written = match primitive {
-                Primitive::Elementwise(op) => in_place::run(op, &operands, &avals, &own.tensor)?,
+                Primitive::Elementwise(op) => in_place::run(op, &operands, &avals, own)?,
                 Primitive::Index(Index::DynamicUpdateSlice) if i == 0 => {
-                    let _ = index::update(own.tensor.shallow_clone(), &operands, &avals)?;
+                    let _ = index::update(own.shallow_clone(), &operands, &avals)?;
                     true
                 }
                 _ => false,
@@ -295,6 +337,28 @@ impl TorchExecutable {
             }
         }
         Ok(None)
+    }
+
+    fn rectify(&self, step: &Step, values: &mut Values) -> Torch<Vec<Held>> {
+        let read = |i: usize| &self.read(step.inputs[i], values).tensor;
+        let (y, x) = (read(0), step.inputs.get(1).map(|_| read(1)));
+        let room = step.room.iter().find_map(|&i| self.own(step, i, values));
+        let _ = match (room, x) {
+            (None, None) => return Ok(vec![Held::new(y.f_threshold(0.0, 0.0)?)]),
+            (None, Some(x)) => return Ok(vec![Held::new(x.f_threshold_backward(y, 0.0)?)]),
+            (Some((_, out)), None) => y.f_threshold_out(out, 0.0, 0.0)?,
+            (Some((_, out)), Some(x)) => x.f_threshold_backward_grad_input(out, y, 0.0)?,
+        };
+        let (slot, _) = room.expect("the other cases have returned");
+        Ok(vec![values[slot].take().expect("computed and not yet freed")])
+    }
+
+    /// The slot and the array of an operand in whose memory there is room, if nobody else has that memory.
+    fn own<'a>(&'a self, step: &Step, i: usize, values: &'a Values) -> Option<(usize, &'a Tensor)> {
+        let Source::Slot(slot) = step.inputs[i] else { return None };
+        let own = self.read(step.inputs[i], values);
+        // A broadcast array has fewer elements than it seems to have.
+        (own.is_alone() && own.tensor.is_contiguous()).then_some((slot, &own.tensor))
     }
 
     fn scan(
@@ -339,7 +403,7 @@ impl Step {
         self.last.contains(&slot)
             && read_once
             && self.output_avals.len() == 1
-            && self.input_avals[i].matches(&self.output_avals[0])
+            && self.input_avals.get(i).is_some_and(|aval| aval.matches(&self.output_avals[0]))
     }
 }
 

@@ -130,6 +130,9 @@ fn gather(dims: &GatherDims, slice_sizes: &Dims, inputs: &[&Tensor], avals: &[&A
     if output.size() == 0 {
         return Tensor::f_zeros(sizes(&output.shape), (kind(output.dtype), operand.device()));
     }
+    if let Some(taken) = take_along(dims, inputs, avals)? {
+        return taken.f_reshape(sizes(&output.shape));
+    }
     let mut window = slice_sizes.clone();
     for &axis in &dims.operand_batching_dims {
         window[axis] = 1;
@@ -141,6 +144,53 @@ fn gather(dims: &GatherDims, slice_sizes: &Dims, inputs: &[&Tensor], avals: &[&A
     // The axes of the index vectors, then those of a window; each to its place.
     let order: Dims = others(&dims.offset_dims, output.rank()).into_iter().chain(dims.offset_dims.clone()).collect();
     arranged(&taken, &order, &output.shape)
+}
+
+/// One element of each row, as the losses of classifiers pick them: for this libtorch has an operation.
+fn take_along(dims: &GatherDims, inputs: &[&Tensor], avals: &[&Aval]) -> Torch<Option<Tensor>> {
+    let paired = [&dims.operand_batching_dims, &dims.start_indices_batching_dims];
+    let dropped = &dims.collapsed_slice_dims;
+    let Some(shape) = along_rows(avals, &dims.start_index_map, dropped, &dims.offset_dims, paired) else {
+        return Ok(None);
+    };
+    let last = avals[0].rank() - 1;
+    let places = widen(inputs[1], avals[1].dtype)?.f_reshape(shape)?;
+    inputs[0].f_gather(last as i64, &places.f_clamp(0, avals[0].shape[last] as i64 - 1)?, false).map(Some)
+}
+
+/// The gradient of [`take_along`], and what else adds to one element of each row.
+fn add_along(dims: &ScatterDims, inputs: &[&Tensor], avals: &[&Aval]) -> Torch<Option<Tensor>> {
+    let paired = [&dims.operand_batching_dims, &dims.scatter_indices_batching_dims];
+    let dropped = &dims.inserted_window_dims;
+    let shape = along_rows(avals, &dims.scatter_dims_to_operand_dims, dropped, &dims.update_window_dims, paired);
+    let Some(shape) = shape.filter(|_| matches!(avals[0].dtype, DType::F32 | DType::F64)) else { return Ok(None) };
+    let last = avals[0].rank() - 1;
+    let places = widen(inputs[1], avals[1].dtype)?.f_reshape(&shape)?;
+    let moved = places.f_clamp(0, avals[0].shape[last] as i64 - 1)?;
+    // What is outside adds the zero that changes nothing, not even the sign of another zero.
+    let nothing = Tensor::f_full([0_i64; 0], -0.0, (inputs[2].kind(), inputs[2].device()))?;
+    let updates = inputs[2].f_reshape(&shape)?.f_where_self(&moved.f_eq_tensor(&places)?, &nothing)?;
+    inputs[0].f_scatter_add(last as i64, &moved, &updates).map(Some)
+}
+
+/// The shape of the places, if an index vector is a place along the operand's last axis, all other axes are
+/// paired with the indices' first ones, and windows are single elements.
+fn along_rows(
+    avals: &[&Aval],
+    map: &[usize],
+    dropped: &[usize],
+    window: &[usize],
+    [operand_batching, index_batching]: [&Dims; 2],
+) -> Option<Vec<i64>> {
+    let (rank, batch) = (avals[0].rank(), &avals[1].shape[..avals[1].rank() - 1]);
+    let last = rank.checked_sub(1)?;
+    let paired = operand_batching.iter().copied().eq(0..last) && index_batching.iter().copied().eq(0..last);
+    if map != [last] || dropped != [last] || !window.is_empty() || !paired || batch.len() > rank {
+        return None;
+    }
+    let mut shape = sizes(batch);
+    shape.resize(rank, 1);
+    Some(shape)
 }
 
 /// An array whose axes are those of `shape` in another order, with each brought to its place.
@@ -158,6 +208,11 @@ fn scatter(op: ScatterKind, dims: &ScatterDims, inputs: &[&Tensor], avals: &[&Av
     let (shape, dtype) = (&avals[0].shape, avals[0].dtype);
     if avals[0].size() == 0 || avals[2].size() == 0 {
         return operand.f_detach_copy();
+    }
+    if op == ScatterKind::Add
+        && let Some(sums) = add_along(dims, inputs, avals)?
+    {
+        return Ok(sums);
     }
     let mut window = Dims::from_elem(1, shape.rank());
     for (axis, &of) in dims.kept(shape.rank()).into_iter().zip(&dims.update_window_dims) {

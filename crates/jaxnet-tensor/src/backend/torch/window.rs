@@ -81,6 +81,34 @@ fn pooling(window: &WindowDims, dtype: DType) -> Option<[Vec<i64>; 2]> {
     fits.then(|| [sizes(&window.size[1..3]), sizes(&window.strides[1..3])])
 }
 
+/// Whether libtorch has poolings for such windows.
+pub(super) fn has_pooling(window: &WindowDims, dtype: DType) -> bool {
+    pooling(window, dtype).is_some()
+}
+
+/// The maxima of windows for which there is a [pooling](has_pooling), the places that they come from, and the
+/// greatest of all, which is NaN if there is one.
+pub(super) fn pool_with_places(window: &WindowDims, x: &Tensor, dtype: DType) -> Torch<[Tensor; 3]> {
+    let [size, strides] = pooling(window, dtype).expect("there is a pooling");
+    let x = channels_second(x)?;
+    let (best, places) = x.f_max_pool2d_with_indices(size, strides, [0, 0], [1, 1], false)?;
+    let greatest = best.f_amax([0, 1, 2, 3], false)?;
+    Ok([channels_last(&best)?, places, greatest])
+}
+
+/// The gradient of the maxima, with what [`pool_with_places`] gave.
+pub(super) fn unpool_from_places(window: &WindowDims, inputs: [&Tensor; 4], avals: &[&Aval], output: &Aval) -> Torch {
+    let [source, x, places, greatest] = inputs;
+    let [size, strides] = pooling(window, output.dtype).expect("there is a pooling");
+    // Of several NaNs in a window libtorch takes the last, but the first is to be taken.
+    if greatest.f_double_value(&[])?.is_nan() {
+        return select_and_add(SelectKind::Max, window, source, x, avals, output);
+    }
+    let (source, x) = (channels_second(source)?, channels_second(x)?);
+    let gradient = x.f_max_pool2d_with_indices_backward(&source, size, strides, [0, 0], [1, 1], false, places)?;
+    channels_last(&gradient)
+}
+
 /// "NHWC" as "NCHW": a view, in the order of memory that the poolings are fast on; and back.
 fn channels_second(x: &Tensor) -> Torch {
     x.f_permute([0, 3, 1, 2])
@@ -99,19 +127,6 @@ fn pool(op: WindowKind, window: &WindowDims, x: &Tensor, dtype: DType) -> Torch<
         WindowKind::Min => return Ok(None),
     };
     channels_last(&pooled).map(Some)
-}
-
-/// The gradient of a pooling.
-fn unpool(select: SelectKind, window: &WindowDims, source: &Tensor, x: &Tensor, dtype: DType) -> Torch<Option<Tensor>> {
-    let Some([size, strides]) = pooling(window, dtype).filter(|_| select == SelectKind::Max) else { return Ok(None) };
-    let (source, x) = (channels_second(source)?, channels_second(x)?);
-    let (best, places) = x.f_max_pool2d_with_indices(&size, &strides, [0, 0], [1, 1], false)?;
-    // Of several NaNs in a window libtorch takes the last, but the first is to be taken.
-    if best.f_isnan()?.f_any()?.f_int64_value(&[])? != 0 {
-        return Ok(None);
-    }
-    let gradient = x.f_max_pool2d_with_indices_backward(&source, &size, &strides, [0, 0], [1, 1], false, &places)?;
-    channels_last(&gradient).map(Some)
 }
 
 /// For each window the place in it that is selected (one axis for all places in the window, of size 1), and
@@ -162,9 +177,23 @@ fn scatter(select: SelectKind, window: &WindowDims, inputs: &[&Tensor], avals: &
     if avals[0].size() == 0 || output.size() == 0 {
         return nothing();
     }
-    if let Some(sums) = unpool(select, window, source, operand, output.dtype)? {
-        return Ok(sums);
+    if select == SelectKind::Max && has_pooling(window, output.dtype) {
+        let [_, places, greatest] = pool_with_places(window, operand, output.dtype)?;
+        return unpool_from_places(window, [source, operand, &places, &greatest], avals, output);
     }
+    select_and_add(select, window, source, operand, avals, output)
+}
+
+/// What libtorch has no kernel for: the places of what is selected, to which the sources are added.
+fn select_and_add(
+    select: SelectKind,
+    window: &WindowDims,
+    source: &Tensor,
+    operand: &Tensor,
+    avals: &[&Aval],
+    output: &Aval,
+) -> Torch {
+    let on = source.device();
     let rank = window.rank() as i64;
     let [place, any] = selected(select, window, operand, avals[1], &avals[0].shape)?;
     // Where each place of each window is in the operand, counted in row-major order: those in the padding
