@@ -19,7 +19,7 @@ use crate::shape::{Dims, Shape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Linalg {
     /// `[…, n, n]` to `L`, lower triangular with a positive diagonal, so that `L Lᵀ` is the operand. Only the
-    /// operand's lower triangle is read. Where it is not positive definite, `L`'s lower triangle is NaN.
+    /// operand's lower triangle is read. Where it is not positive definite, `L` has NaN elements.
     Cholesky,
     /// `(a, b)`: the `x` with `op(a) x = b`, or `x op(a) = b`. Only one triangle of `a` is read.
     TriangularSolve {

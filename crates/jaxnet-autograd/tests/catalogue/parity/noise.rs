@@ -154,6 +154,8 @@ fn known_angle(x: f64, dtype: DType) -> f64 {
 fn scale(primitive: &Primitive) -> f64 {
     match primitive {
         Primitive::Elementwise(Elementwise::Unary(UnaryOp::Lgamma | UnaryOp::Digamma)) => 1.0,
+        // Relative to the matrix, and multiplied by its condition.
+        Primitive::Linalg(_) => 16.0,
         _ => 0.0,
     }
 }
@@ -187,6 +189,7 @@ fn rounds(primitive: &Primitive) -> bool {
         // Those within were disturbed already.
         Primitive::Control(_) => false,
         Primitive::Reduce(_) | Primitive::Window(_) | Primitive::Dot(_) | Primitive::Conv(_) => true,
+        Primitive::Linalg(_) => true,
         Primitive::Index(_) => primitive.name().starts_with("scatter_"),
         Primitive::Shape(_) | Primitive::Sort(_) | Primitive::Random(_) => false,
     }

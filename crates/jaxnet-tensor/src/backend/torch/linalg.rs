@@ -59,7 +59,7 @@ pub(super) fn run(
         }
         Linalg::Svd { full_matrices, compute_uv } => {
             let (a, finite) = finite(a)?;
-            let (u, s, v) = a.f_svd(!full_matrices, compute_uv)?;
+            let (u, s, v) = if full_matrices && compute_uv { full_svd(&a)? } else { a.f_svd(true, compute_uv)? };
             let values = where_finite(&finite, &s, 1)?;
             if !compute_uv {
                 return Ok(vec![values]);
@@ -70,6 +70,20 @@ pub(super) fn run(
             Ok(vec![values, where_finite(&finite, &u, 2)?, where_finite(&finite, &vt, 2)?])
         }
     }
+}
+
+/// `(u, s, v)` with square `u` and `v`. What they have beyond the others may be anything that is orthogonal to those;
+/// here, as on the other engines, it is what the QR decomposition has.
+fn full_svd(a: &Tensor) -> Torch<(Tensor, Tensor, Tensor)> {
+    let (m, n) = (a.size()[a.dim() - 2], a.size()[a.dim() - 1]);
+    if m < n {
+        let (v, s, u) = full_svd(&a.f_transpose(-2, -1)?)?;
+        return Ok((u, s, v));
+    }
+    let (q, r) = Tensor::f_linalg_qr(a, "complete")?;
+    let (u, s, v) = r.f_narrow(-2, 0, n)?.f_svd(true, true)?;
+    let first = q.f_narrow(-1, 0, n)?.f_matmul(&u)?;
+    Ok((Tensor::f_cat(&[first, q.f_narrow(-1, n, m - n)?], -1)?, s, v))
 }
 
 /// What is not empty of the results for matrices without elements: orthogonal matrices, and rows in order.

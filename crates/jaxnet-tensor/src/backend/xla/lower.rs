@@ -1,9 +1,8 @@
 //! From programs to modules.
 
 use super::hlo::{Builder, Module, Value};
-use super::{control, conv, dot, elementwise, index, random, reduce, shape, sort, window};
+use super::{control, conv, dot, elementwise, index, linalg, random, reduce, shape, sort, window};
 use crate::aval::Aval;
-use crate::backend::portable;
 use crate::error::Result;
 use crate::primitive::Primitive;
 use crate::program::{Atom, Program};
@@ -55,10 +54,7 @@ fn primitive(b: &mut Builder<'_>, primitive: &Primitive, inputs: &[Value], outpu
         Primitive::Index(op) => vec![index::lower(b, op, inputs, &outputs[0])],
         Primitive::Sort(op) => sort::lower(b, op, inputs, outputs),
         Primitive::Random(op) => random::lower(b, op, inputs, &outputs[0]),
-        Primitive::Linalg(op) => {
-            let avals: Vec<Aval> = inputs.iter().map(|x| Aval::new(x.dtype, x.shape.clone())).collect();
-            return inline(b, &portable::linalg(op, &avals.iter().collect::<Vec<_>>())?, inputs);
-        }
+        Primitive::Linalg(op) => return linalg::lower(b, op, inputs, outputs),
         Primitive::Control(op) => return control::lower(b, op, inputs, outputs),
     })
 }

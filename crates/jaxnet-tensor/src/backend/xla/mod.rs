@@ -12,6 +12,7 @@ mod executable;
 mod hlo;
 mod index;
 mod instructions;
+mod linalg;
 mod lower;
 mod random;
 mod reduce;
