@@ -92,7 +92,7 @@ fn train(options: &Cli) -> Result<()> {
         let advantages = advantages / (scale.sqrt() + 1e-6);
         let loss = |params: Params| {
             let log_probabilities = log_softmax(&policy.apply(&params, &seen.observations));
-            let taken = log_probabilities.take_along_axis(&seen.actions.expand_dims(-1), -1).squeeze(-1);
+            let taken = log_probabilities.take_along_axis(seen.actions.expand_dims(-1), -1).squeeze(-1);
             -(taken * &advantages).sum() / alive.sum()
         };
         let state = opt.update(state, loss);
