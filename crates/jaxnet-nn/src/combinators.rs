@@ -39,12 +39,29 @@ pub struct Regularized<M> {
     name: &'static str,
     loss: M,
     #[allow(clippy::type_complexity)]
-    penalty: Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>,
+    penalty: Arc<dyn Fn(&str, &Tensor) -> Tensor + Send + Sync>,
 }
 
 impl<M> Regularized<M> {
     /// Adds `f` of each parameter, summed up, to a loss.
     pub fn new(loss: M, f: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Self {
+        Regularized::by_name(loss, move |_, parameter| f(parameter))
+    }
+
+    /// As [`new`](Self::new), with the name of each parameter, the last part of its path, such as `kernel`. (An
+    /// index, as in `parameter0`, is not part of the name.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let loss = sequential![Dense::new(2), |x: &Tensor| x.square().mean()];
+    /// let decayed = Regularized::by_name(loss, |name, p| if name == "kernel" { p.square() } else { p.zeros_like() });
+    /// let params = decayed.init_params(Key::new(0), &Tensor::zeros([1, 3])).map(|_, p| p.ones_like());
+    /// assert_eq!(decayed.apply(&params, &Tensor::zeros([1, 3])).item::<f32>(), 1.0 + 6.0);
+    /// ```
+    pub fn by_name(loss: M, f: impl Fn(&str, &Tensor) -> Tensor + Send + Sync + 'static) -> Self {
         Regularized { id: ModuleId::new(), name: "regularized", loss, penalty: Arc::new(f) }
     }
 
@@ -62,7 +79,7 @@ impl<X: Tree, M: Module<X, Output = Tensor>> Module<X> for Regularized<M> {
 
     fn forward(&self, cx: &mut Scope<'_>, x: &X) -> Tensor {
         let (loss, parameters) = cx.reading(|cx| cx.call_named(MODEL, &self.loss, x));
-        parameters.iter().fold(loss, |loss, parameter| loss + (self.penalty)(parameter).sum())
+        parameters.iter().fold(loss, |loss, (name, parameter)| loss + (self.penalty)(name, parameter).sum())
     }
 
     fn id(&self) -> Option<ModuleId> {

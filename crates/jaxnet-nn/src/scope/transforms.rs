@@ -77,11 +77,16 @@ impl Scope<'_> {
         (result, reader.read.into_iter().filter(|(place, _)| seen.insert(*place)).collect())
     }
 
-    /// Runs `f`, and gives the tensors of all parameters that it read, each once, in order.
+    /// Runs `f`, and gives the tensors of all parameters that it read, each once, in order, with the names that
+    /// the parameters were given.
     #[track_caller]
-    pub(crate) fn reading<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> (T, Vec<Tensor>) {
+    pub(crate) fn reading<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> (T, Vec<(Arc<str>, Tensor)>) {
         let (result, read) = self.reading_places(f);
-        (result, read.into_iter().flat_map(|(_, node)| Params(node).leaves()).collect())
+        let named = |(place, node): (usize, Node)| {
+            let name = self.run.places[place].base.clone();
+            Params(node).leaves().into_iter().map(move |leaf| (name.clone(), leaf))
+        };
+        (result, read.into_iter().flat_map(named).collect())
     }
 
     /// Runs `f` with all parameters that it reads replaced; `init` says what is stored of new ones.
