@@ -17,6 +17,8 @@
 //! * `JAXNET_SEED=1` (any number) tries others;
 //! * `PROPTEST_CASES=100` tries so many cases of each operation and dtype, instead of a few;
 //! * `JAXNET_ONLY="check row dtype 0x…"`, which each failure prints, tries that one alone;
+//! * `JAXNET_TORCH_DEVICE=torch_cuda:0` and `JAXNET_XLA_DEVICE=cuda=/path/xla_cuda_plugin.so` have parity
+//!   checked on other devices of these engines;
 //! * `regressions.txt` lists what once failed and is tried in every run.
 
 mod batches;

@@ -11,12 +11,18 @@ pub struct Engine {
 
 #[cfg(feature = "xla")]
 pub fn xla() -> Engine {
-    Engine { device: Device::xla(0).expect("the XLA engine"), compiles: true }
+    Engine { device: device("JAXNET_XLA_DEVICE", "xla:0"), compiles: true }
 }
 
 #[cfg(feature = "torch")]
 pub fn torch() -> Engine {
-    Engine { device: Device::torch(0).expect("the libtorch engine"), compiles: false }
+    Engine { device: device("JAXNET_TORCH_DEVICE", "torch:0"), compiles: false }
+}
+
+/// The device that a variable names, as `cargo xtask test-gpu` sets it, or this one.
+fn device(variable: &str, usual: &str) -> Device {
+    let name = std::env::var(variable).unwrap_or_else(|_| usual.into());
+    name.parse().unwrap_or_else(|error| panic!("{variable}={name}: {error}"))
 }
 
 impl Engine {
