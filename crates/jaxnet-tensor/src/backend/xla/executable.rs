@@ -86,3 +86,49 @@ impl Executable for XlaExecutable {
         Ok(self.execute(&inputs)?.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aval::Aval;
+    use crate::backend::xla::client::Source;
+    use crate::dtype::DType;
+    use crate::lax;
+    use crate::primitive::{BinaryOp, ReduceKind};
+    use crate::program::stage::stage;
+
+    /// What XLA has taken it does not give back, which is how one sees that it has.
+    #[test]
+    fn donated_inputs_give_their_memory_away_and_others_do_not() {
+        let backend = XlaBackend::new(Source::Cpu);
+        backend.clients().open(0).unwrap();
+        let aval = Aval::new(DType::F32, [1000]);
+        let staged = stage(&[aval.clone(), aval.clone()], |x| {
+            let sum = lax::reduce(ReduceKind::Sum, &x[1], &[0])?;
+            Ok(vec![sum, lax::binary(BinaryOp::Mul, &x[0], &x[1])?])
+        });
+        let program = staged.unwrap().program;
+        for (donated, taken) in [
+            ([false, false], [false, false]),
+            ([true, false], [true, false]),
+            ([false, true], [false, true]),
+            // There is one result of this shape.
+            ([true, true], [true, false]),
+        ] {
+            let compiled = XlaExecutable::compile(&backend, 0, "program", &program, &donated).unwrap();
+            let new = |x: f32| backend.upload_bytes(0, &aval, bytemuck::cast_slice(&[x; 1000])).unwrap();
+            let inputs = [new(2.0), new(3.0)];
+            let results = compiled.execute(&inputs).unwrap();
+            let read = |x: &XlaBuffer| x.buffer.to_literal_sync().and_then(|x| x.to_vec::<f32>());
+            assert_eq!(read(&results[0]).unwrap(), [3000.0]);
+            assert_eq!(read(&results[1]).unwrap(), [6.0; 1000]);
+            assert_eq!([0, 1].map(|i| read(&inputs[i]).is_err()), taken, "{donated:?}");
+            // An input that somebody else holds keeps its value also where the program takes it.
+            let (x, y) = (new(2.0), new(3.0));
+            let boxes: Vec<BoxBuffer> = vec![Box::new(x.clone()), Box::new(y.clone())];
+            let results = compiled.run(boxes).unwrap();
+            assert_eq!(read(XlaBuffer::of(&*results[1])).unwrap(), [6.0; 1000]);
+            assert_eq!((read(&x).unwrap(), read(&y).unwrap()), (vec![2.0; 1000], vec![3.0; 1000]));
+        }
+    }
+}
