@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 use xla::{HloModuleProto, PjRtBuffer, PjRtLoadedExecutable, XlaComputation};
 
 use super::lower;
-use super::{XlaBackend, XlaBuffer, message};
+use super::{XlaBackend, XlaBuffer, element_type, message};
+use crate::aval::Aval;
 use crate::backend::{Backend, BoxBuffer, Executable};
 use crate::error::{Error, Result};
 use crate::program::Program;
@@ -18,8 +19,8 @@ pub(super) struct XlaExecutable {
     device: usize,
     /// The device's name, for errors.
     name: String,
-    /// Which inputs' memory XLA uses again.
-    taken: SmallVec<[bool; 4]>,
+    /// What the inputs are whose memory XLA uses again.
+    taken: SmallVec<[Option<Aval>; 4]>,
 }
 
 impl XlaExecutable {
@@ -30,9 +31,9 @@ impl XlaExecutable {
         program: &Program,
         donated: &[bool],
     ) -> Result<Self> {
-        let mut taken: SmallVec<[bool; 4]> = SmallVec::from_elem(false, program.inputs().len());
+        let mut taken: SmallVec<[Option<Aval>; 4]> = SmallVec::from_elem(None, program.inputs().len());
         for (_, input) in lower::aliases(program, donated) {
-            taken[input] = true;
+            taken[input] = Some(program.input_avals()[input].clone());
         }
         let mut compiled =
             XlaExecutable { executable: None, device, name: format!("{}:{device}", backend.name()), taken };
@@ -65,18 +66,25 @@ impl XlaExecutable {
 
     /// Copies of inputs that XLA would take though somebody else holds them too.
     fn keep_shared(&self, inputs: &mut [XlaBuffer]) -> Result<()> {
-        for (input, _) in inputs.iter_mut().zip(&self.taken).filter(|(_, taken)| **taken) {
-            if Arc::strong_count(&input.buffer) > 1 {
-                let copy = || {
-                    let literal = input.buffer.to_literal_sync()?;
-                    input.buffer.client().buffer_from_host_literal(None, &literal)
-                };
-                let copy = copy().map_err(|error| Error::device(&*self.name, message(error)))?;
-                input.buffer = Arc::new(copy);
+        for (input, taken) in inputs.iter_mut().zip(&self.taken) {
+            if let Some(aval) = taken
+                && Arc::strong_count(&input.buffer) > 1
+            {
+                let copy = copy(&input.buffer, aval);
+                input.buffer = Arc::new(copy.map_err(|error| Error::device(&*self.name, message(error)))?);
             }
         }
         Ok(())
     }
+}
+
+/// By way of the host. (From bytes, since XLA reads a literal after the call that passes it has returned.)
+fn copy(buffer: &PjRtBuffer, aval: &Aval) -> xla::Result<PjRtBuffer> {
+    let mut bytes = vec![0; aval.bytes()];
+    if !bytes.is_empty() {
+        buffer.to_literal_sync()?.copy_untyped_to(&mut bytes)?;
+    }
+    buffer.client().buffer_from_host_raw_bytes(element_type(aval.dtype), &bytes, &aval.shape, None)
 }
 
 impl Executable for XlaExecutable {
@@ -90,7 +98,6 @@ impl Executable for XlaExecutable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aval::Aval;
     use crate::backend::xla::client::Source;
     use crate::dtype::DType;
     use crate::lax;
