@@ -20,13 +20,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Fetches the native libraries of the features `xla` and `torch` into `target/native/` (about 820 MB).
+    /// Fetches the native libraries of the features `xla` and `torch` into `target/native/` (about 880 MB).
     ///
     /// Needs python3 with pip, and a C++ compiler. Does nothing where they are there already, or where
     /// LIBTORCH and XLA_EXTENSION_DIR name other copies.
     Setup {
         /// Which engines to fetch for; both where none is named.
         engines: Vec<setup::Engine>,
+        /// Another folder than `target/native/`, for builds outside of this workspace.
+        #[arg(long)]
+        into: Option<std::path::PathBuf>,
     },
     /// Everything that must hold before a commit: formatting, lints, documentation, unused dependencies.
     Check,
@@ -41,7 +44,8 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Setup { engines } => setup::setup(&engines),
+        Task::Setup { engines, into: None } => setup::setup(&engines),
+        Task::Setup { engines, into: Some(folder) } => setup::setup_into(&engines, &folder),
         Task::Check => check::check(),
         Task::Test => test(),
         Task::TestGpu(options) => test_gpu::test_gpu(&options),

@@ -1,6 +1,8 @@
 //! Checks for NaN find where it comes from, wherever that is.
 
 use jaxnet_autograd::{check_nan, check_nans, cond, fori_loop, grad, jit, jvp, scan, vmap};
+#[cfg(any(feature = "xla", feature = "torch"))]
+use jaxnet_tensor::Device;
 use jaxnet_tensor::{Result, Tensor, tensor, try_catch};
 
 /// The message of the panic, without the part that says where the checked function was made.
@@ -69,4 +71,40 @@ fn a_single_check_says_what_it_was_told() {
     assert_eq!(f(tensor![1.0]).item::<f32>(), 0.0);
     assert!(message(try_catch(|| f(tensor![-1.0]))).contains("the logarithm: 1 of 1"));
     assert!(message(jit(f).try_call(tensor![-1.0])).contains("the logarithm: 1 of 1"));
+}
+
+/// Where an engine cannot call back, programs with checks run operation by operation.
+#[cfg(any(feature = "xla", feature = "torch"))]
+#[test]
+fn checks_work_on_every_engine() {
+    let mut devices = Vec::new();
+    if cfg!(feature = "xla") {
+        devices.push(Device::xla(0).unwrap());
+    }
+    if cfg!(feature = "torch") {
+        devices.push(Device::torch(0).unwrap());
+    }
+    // Loops, branches and derivatives around it.
+    let f = |x: Tensor| {
+        let step = |c: Tensor, x: Tensor| {
+            let c = check_nan(&(c + x.log()), "the sum");
+            let y = cond(c.gt(0.0), |c: Tensor| c.sqrt(), |c: Tensor| c * 2.0, c.clone());
+            (c, y)
+        };
+        let (last, ys) = scan(step, Tensor::from(0.0), x);
+        fori_loop(0, 3, |_, x: Tensor| check_nan(&(x * 0.5), "a half"), last) + ys.sum()
+    };
+    let expected = grad(f)(tensor![2.0, 0.25, 3.0]).to_vec::<f32>();
+    for device in devices {
+        let there = |x: Tensor| x.to(&device).unwrap();
+        let gradient = jit(grad(f)).call(there(tensor![2.0, 0.25, 3.0]));
+        assert_eq!(gradient.device(), Some(&device));
+        for (x, expected) in gradient.to_vec::<f32>().iter().zip(&expected) {
+            assert!((x - expected).abs() <= 1e-5 * expected.abs(), "{device}: {gradient} rather than {expected:?}");
+        }
+        let text = message(jit(f).try_call(there(tensor![2.0, -1.0, 3.0])));
+        assert!(text.contains("the sum: 1 of 1"), "{device}: {text}");
+        let text = message(try_catch(|| check_nans(f)(there(tensor![2.0, -1.0, 3.0]))));
+        assert!(text.contains("log("), "{device}: {text}");
+    }
 }

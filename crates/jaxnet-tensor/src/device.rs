@@ -41,6 +41,10 @@ impl Device {
     /// `--xla_force_host_platform_device_count=…` when the process starts. Accelerators come as
     /// [plugins](Self::xla_plugin).
     ///
+    /// XLA logs errors only, or what the environment variable `TF_CPP_MIN_LOG_LEVEL` asks for. TensorFlow's
+    /// libraries, of which `cargo xtask setup` takes XLA, greet when a program loads them unless
+    /// `TF_ENABLE_ONEDNN_OPTS` is 0.
+    ///
     /// # Errors
     ///
     /// When there is no such device, or the crate was built without its feature `xla`.
@@ -65,16 +69,25 @@ impl Device {
 
     /// A device of a PJRT plugin, a library that brings XLA to an accelerator: the name `"cuda"` and the
     /// path of `xla_cuda_plugin.so` (from the wheel `jax-cuda12-pjrt` or `jax-cuda13-pjrt`), `"tpu"` and
-    /// `libtpu.so`, and so on.
+    /// `libtpu.so`, and so on. The device is then called `xla_cuda:0`, and so on.
     ///
     /// # Errors
     ///
     /// When there is no such library or device, or the crate was built without its feature `xla`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::Device;
+    ///
+    /// let error = Device::xla_plugin("cuda", "/no/such/xla_cuda_plugin.so", 0).unwrap_err();
+    /// assert!(error.to_string().contains("xla_cuda:0"));
+    /// ```
     pub fn xla_plugin(name: &str, path: impl AsRef<Path>, index: usize) -> Result<Device> {
         #[cfg(feature = "xla")]
         return crate::backend::xla::plugin_device(name, path.as_ref(), index);
         #[cfg(not(feature = "xla"))]
-        Err(without(&format!("{name}:{index} of {}", path.as_ref().display()), "xla"))
+        Err(without(&format!("xla_{name}:{index} of {}", path.as_ref().display()), "xla"))
     }
 
     /// The CPU device of the libtorch engine; there is one, with index 0.

@@ -6,6 +6,7 @@
 mod cuda;
 mod libclang;
 mod libtorch;
+mod plugin;
 mod wheel;
 mod xla;
 
@@ -52,7 +53,7 @@ impl Engine {
     fn parts(self) -> Result<Vec<Part>, String> {
         Ok(match self {
             Engine::Torch => vec![libtorch::part()],
-            Engine::Xla => vec![libclang::part(), xla::part()?],
+            Engine::Xla => vec![libclang::part(), plugin::part(), xla::part()?],
             Engine::TorchCuda => vec![cuda::libtorch()],
             Engine::XlaCuda => vec![cuda::plugin()],
         })
@@ -60,9 +61,12 @@ impl Engine {
 
     /// What of it a program needs to be told: the library's folder, or the plugin's file.
     pub fn place(self) -> Result<PathBuf, String> {
-        let native = native();
+        self.place_in(&native())
+    }
+
+    fn place_in(self, native: &Path) -> Result<PathBuf, String> {
         let part = self.parts()?.pop().expect("the library comes last");
-        Ok(chosen_by_user(&part, &native).unwrap_or_else(|| native.join(part.name).join(part.inside)))
+        Ok(chosen_by_user(&part, native).unwrap_or_else(|| native.join(part.name).join(part.inside)))
     }
 }
 
@@ -80,21 +84,29 @@ fn native() -> PathBuf {
     crate::cargo::root().join("target/native")
 }
 
-/// Fetches what the engines need; where none is named, of all that need no GPU.
+/// Fetches what the engines need into `target/native/`; where none is named, of all that need no GPU.
 pub fn setup(engines: &[Engine]) -> Result<(), String> {
+    setup_in(engines, &native())
+}
+
+/// As [`setup`], into another folder.
+pub fn setup_into(engines: &[Engine], folder: &Path) -> Result<(), String> {
+    setup_in(engines, &std::path::absolute(folder).map_err(|error| in_file(folder, error))?)
+}
+
+fn setup_in(engines: &[Engine], native: &Path) -> Result<(), String> {
     let wanted = if engines.is_empty() { &[Engine::Torch, Engine::Xla] } else { engines };
     let wants = |engine: Engine| wanted.contains(&engine);
     let parts: Vec<Vec<Part>> = wanted.iter().map(|engine| engine.parts()).collect::<Result<_, _>>()?;
     let parts: Vec<Part> = parts.into_iter().flatten().collect();
-    let native = native();
     let mut missing = Vec::new();
     for part in parts {
-        match chosen_by_user(&part, &native) {
+        match chosen_by_user(&part, native) {
             Some(folder) => {
                 check_users(&part, &folder)?;
                 eprintln!("{}: {} ({} is set)", part.name, folder.display(), part.variable);
             }
-            None if is_made(&part, &native) => eprintln!("{}: there", part.name),
+            None if is_made(&part, native) => eprintln!("{}: there", part.name),
             None => missing.push(part),
         }
     }
@@ -102,9 +114,9 @@ pub fn setup(engines: &[Engine]) -> Result<(), String> {
         check_machine(&missing)?;
     }
     for part in missing {
-        make(&part, &native)?;
+        make(&part, native)?;
     }
-    if std::env::var_os("C_INCLUDE_PATH").is_some_and(|path| !Path::new(&path).starts_with(&native)) {
+    if std::env::var_os("C_INCLUDE_PATH").is_some_and(|path| !Path::new(&path).starts_with(native)) {
         eprintln!("C_INCLUDE_PATH is set; add {} to it", native.join("libclang/include").display());
     }
     if wants(Engine::Torch) || wants(Engine::Xla) {
@@ -113,11 +125,14 @@ pub fn setup(engines: &[Engine]) -> Result<(), String> {
             eprintln!("  {variable}={}", native.join(folder).display());
         }
     }
+    if wants(Engine::Xla) {
+        eprintln!("and, so that TensorFlow's libraries do not greet, TF_ENABLE_ONEDNN_OPTS=0");
+    }
     if wants(Engine::TorchCuda) {
-        eprintln!("To build for CUDA, set LIBTORCH={}", Engine::TorchCuda.place()?.display());
+        eprintln!("To build for CUDA, set LIBTORCH={}", Engine::TorchCuda.place_in(native)?.display());
     }
     if wants(Engine::XlaCuda) {
-        eprintln!("The device is Device::xla_plugin(\"cuda\", {:?}, 0)", Engine::XlaCuda.place()?);
+        eprintln!("The device is Device::xla_plugin(\"cuda\", {:?}, 0)", Engine::XlaCuda.place_in(native)?);
     }
     Ok(())
 }
@@ -133,7 +148,7 @@ const VARIABLES: [(&str, &str); 4] = [
 /// What the part's variable names, if a user set it: cargo sets it to our folder.
 fn chosen_by_user(part: &Part, native: &Path) -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os(part.variable)?);
-    (!folder.starts_with(native)).then_some(folder)
+    (!folder.starts_with(native) && !folder.starts_with(self::native())).then_some(folder)
 }
 
 fn check_users(part: &Part, folder: &Path) -> Result<(), String> {
@@ -181,7 +196,7 @@ fn remove_folder(folder: &Path) -> Result<(), String> {
 }
 
 fn check_machine(parts: &[Part]) -> Result<(), String> {
-    let by_hand = parts.iter().map(|part| format!("{} to the folder of your own {}", part.variable, part.name));
+    let by_hand = parts.iter().map(|part| format!("{} to your own {}", part.variable, part.name));
     let by_hand = format!("or set {}", by_hand.collect::<Vec<_>>().join(", "));
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         return Err(format!("libraries are only there for Linux on x86_64; {}", by_hand.replacen("or ", "", 1)));
@@ -286,6 +301,9 @@ mod tests {
             let line = format!("{variable} = {{ value = \"target/native/{folder}\", relative = true }}");
             assert!(config.contains(&line), "{line}");
         }
+        let plugin = plugin::part();
+        let line = format!("{} = {{ value = \"target/native/{}/{}\"", plugin.variable, plugin.name, plugin.evidence[0]);
+        assert!(config.contains(&line), "{line}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Program;
 use crate::backend::{Array, BoxBuffer, Executable};
 use crate::backend::{common_device, move_all};
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memo::Memo;
 use crate::tensor::Tensor;
 
@@ -24,8 +24,10 @@ struct Key {
 ///
 /// # Errors
 ///
-/// When the inputs are on several devices, or the engine cannot compile or run the program.
+/// When the inputs are not what the program takes, or are on several devices, or when the engine cannot
+/// compile or run the program.
 pub fn run(program: &Program, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
+    check(program, &inputs)?;
     let (device, committed) = common_device("jit", &inputs)?;
     let device = device.clone();
     let mut inputs = move_all_owned(inputs, &device)?;
@@ -38,6 +40,21 @@ pub fn run(program: &Program, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
         .zip(results)
         .map(|(aval, buffer)| Tensor::from_array(Arc::new(Array { aval, device: device.clone(), committed, buffer })))
         .collect())
+}
+
+/// Engines take it for granted.
+fn check(program: &Program, inputs: &[Tensor]) -> Result<()> {
+    let avals = program.input_avals();
+    if inputs.len() != avals.len() {
+        return Err(Error::invalid("program", format!("takes {} inputs, got {}", avals.len(), inputs.len())));
+    }
+    match inputs.iter().zip(avals).position(|(input, aval)| !input.aval().matches(aval)) {
+        None => Ok(()),
+        Some(i) => {
+            let message = format!("input {i} must be {}, got {}", avals[i], inputs[i].aval());
+            Err(Error::invalid("program", message))
+        }
+    }
 }
 
 fn move_all_owned(inputs: Vec<Tensor>, device: &Device) -> Result<Vec<Tensor>> {
@@ -63,5 +80,23 @@ fn buffer(input: Tensor, device: &Device) -> Result<BoxBuffer> {
             let bytes = &literal.to_bytes()[..literal.dtype.size()];
             device.backend().upload(device.index(), literal.aval(), bytes)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aval::Aval;
+    use crate::dtype::DType;
+    use crate::program::stage::stage;
+
+    #[test]
+    fn inputs_of_another_signature_are_refused() {
+        let program = stage(&[Aval::new(DType::F32, [2])], |x| Ok(vec![&x[0] + 1.0])).unwrap().program;
+        let refused = |inputs: Vec<Tensor>| run(&program, inputs).unwrap_err().to_string();
+        assert!(refused(vec![]).contains("takes 1 inputs, got 0"));
+        assert!(refused(vec![Tensor::zeros([3])]).contains("input 0 must be f32[2], got f32[3]"));
+        assert!(refused(vec![Tensor::full([2], 1, DType::I32)]).contains("got i32[2]"));
+        assert_eq!(run(&program, vec![Tensor::zeros([2])]).unwrap()[0].to_vec::<f32>(), [1.0, 1.0]);
     }
 }

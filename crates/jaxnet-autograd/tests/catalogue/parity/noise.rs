@@ -147,12 +147,14 @@ fn difference(got: &Tensor, expected: &Tensor, noisy: &[&Tensor], counts: &Count
     None
 }
 
-/// Values that are a little off; those below `scale` as much as those of that size.
+/// Values that are a little off; those below `scale` as much as those of that size. Each is off by so much at
+/// least that it is another number, even in half precision.
 fn disturbed(values: &[Tensor], scale: f64, numbers: &mut Numbers) -> Vec<Tensor> {
     let mut one = |x: &Tensor| {
         let error = error(x.dtype());
         map(x, |v| {
-            let change = error * v.abs().max(scale) * (2.0 * numbers.unit() - 1.0);
+            let change = error * v.abs().max(scale) * (0.5 + 0.5 * numbers.unit());
+            let change = if numbers.coin() { change } else { -change };
             if v.is_finite() { v + change } else { v }
         })
     };

@@ -1,6 +1,5 @@
 //! XLA's devices.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,18 +12,29 @@ use crate::error::{Error, Result};
 /// More than any machine has.
 const MOST: usize = 64;
 
+/// Plugins whose clients can be made for one device of several, by the option `visible_devices`.
+const ONE_OF_SEVERAL: [&str; 2] = ["cuda", "rocm"];
+
 /// How clients are made: one for each device, since XLA's bindings run programs on the first device of a
 /// client.
 pub(super) enum Source {
     /// XLA's own CPU devices; `XLA_FLAGS=--xla_force_host_platform_device_count=…` says how many.
     Cpu,
-    /// A PJRT plugin: a library that brings the devices.
-    Plugin { name: String, path: String },
+    /// A PJRT plugin: a library that brings the devices. XLA knows it by the name `registered`.
+    Plugin { plugin: String, path: String, registered: String },
+}
+
+impl Source {
+    fn is_plugin(&self, name: &str, library: &str) -> bool {
+        matches!(self, Source::Plugin { plugin, path, .. } if plugin == name && path == library)
+    }
 }
 
 /// The clients of a backend, made when first asked for.
 pub(super) struct Clients {
     source: Source,
+    /// The first half of the devices' names.
+    name: String,
     made: Box<[OnceLock<PjRtClient>]>,
     /// Held while making one: plugins' registry is not made for several threads.
     making: Mutex<()>,
@@ -32,69 +42,90 @@ pub(super) struct Clients {
 
 impl Clients {
     pub fn new(source: Source) -> Self {
-        Clients { source, made: (0..MOST).map(|_| OnceLock::new()).collect(), making: Mutex::new(()) }
+        let name = match &source {
+            Source::Cpu => "xla".into(),
+            Source::Plugin { plugin, .. } => format!("xla_{plugin}"),
+        };
+        Clients { source, name, made: (0..MOST).map(|_| OnceLock::new()).collect(), making: Mutex::new(()) }
     }
 
     /// The client of a device that [`open`](Self::open) has made.
     pub fn get(&self, device: usize) -> Result<&PjRtClient> {
         self.made.get(device).and_then(OnceLock::get).ok_or_else(|| {
-            Error::device(format!("{}:{device}", self.name()), "was not opened; `Device::xla` opens devices")
+            self.error(device, "was not opened; `Device::xla` and `Device::xla_plugin` open devices".into())
         })
     }
 
-    /// Whether values can be read from a device's memory as they are there.
+    /// Whether programs have run when XLA returns from running them.
     pub fn on_host(&self) -> bool {
         matches!(self.source, Source::Cpu)
     }
 
     pub fn name(&self) -> &str {
-        match &self.source {
-            Source::Cpu => "xla",
-            Source::Plugin { name, .. } => name,
-        }
+        &self.name
     }
 
-    fn open(&self, device: usize) -> Result<()> {
-        let fail = |message: String| Err(Error::device(format!("{}:{device}", self.name()), message));
+    fn error(&self, device: usize, message: String) -> Error {
+        Error::device(format!("{}:{device}", self.name), message)
+    }
+
+    /// Makes the client of a device, if that is not done yet.
+    pub fn open(&self, device: usize) -> Result<()> {
         let Some(slot) = self.made.get(device) else {
-            return fail(format!("there are never more than {MOST} devices"));
+            return Err(self.error(device, format!("there are never more than {MOST} devices")));
         };
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.get().is_some() {
-            return Ok(());
+        if slot.get().is_none() {
+            quiet();
+            let client = match &self.source {
+                Source::Cpu => open_cpu(device),
+                Source::Plugin { plugin, path, registered } => open_plugin(plugin, path, registered, device),
+            };
+            // Nobody else sets it while the lock is held.
+            let _ = slot.set(client.map_err(|message| self.error(device, message))?);
         }
-        quiet();
-        if self.on_host() {
-            compile_in_one_part();
-        }
-        let made = match &self.source {
-            Source::Cpu => PjRtClient::cpu(),
-            Source::Plugin { name, path } => {
-                if !Path::new(path).exists() {
-                    return fail(format!("there is no file {path}; it must be the library of a PJRT plugin"));
-                }
-                // Plugins whose clients take one device of several say so by this option; others have one.
-                let one = [("visible_devices", PluginOption::IntList(vec![device as i64]))];
-                let options: &[_] = if device > 0 || name == "cuda" { &one } else { &[] };
-                PjRtClient::plugin_with_options(name, path, options)
-            }
-        };
-        let client = match made {
-            Ok(client) => client,
-            Err(error) => return fail(format!("XLA could not open it: {}", message(error))),
-        };
-        if self.on_host() && device >= client.addressable_device_count() {
-            return fail(format!(
-                "XLA has {} CPU device(s); set XLA_FLAGS=--xla_force_host_platform_device_count={} before the \
-                 process starts to have more",
-                client.addressable_device_count(),
-                device + 1
-            ));
-        }
-        // Nobody else sets it while the lock is held.
-        let _ = slot.set(client);
         Ok(())
     }
+}
+
+fn open_cpu(device: usize) -> Result<PjRtClient, String> {
+    compile_in_one_part();
+    let client = PjRtClient::cpu().map_err(|error| format!("XLA could not open it: {}", message(error)))?;
+    let count = client.addressable_device_count();
+    if device >= count {
+        return Err(format!(
+            "XLA has {count} CPU device(s); set XLA_FLAGS=--xla_force_host_platform_device_count={} before the process \
+             starts to have more",
+            device + 1
+        ));
+    }
+    Ok(client)
+}
+
+fn open_plugin(plugin: &str, path: &str, registered: &str, device: usize) -> Result<PjRtClient, String> {
+    if !Path::new(path).is_file() {
+        return Err(format!(
+            "there is no file {path}; it must be the library of a PJRT plugin, such as xla_cuda_plugin.so of the \
+             wheel jax-cuda13-pjrt (`pip install jax-cuda13-pjrt`)"
+        ));
+    }
+    let one = [("visible_devices", PluginOption::IntList(vec![device as i64]))];
+    let options: &[_] = if ONE_OF_SEVERAL.contains(&plugin) { &one } else { &[] };
+    let client = PjRtClient::plugin_with_options(registered, path, options)
+        .map_err(|error| format!("XLA could not open it with {path}: {}", message(error)))?;
+    let count = client.addressable_device_count();
+    // Programs run on a client's first device, which is the one that was asked for where it is the only one.
+    let found = if options.is_empty() { device < count } else { count == 1 };
+    if !found {
+        return Err(format!("{path} has {count} device(s)"));
+    }
+    if options.is_empty() && device > 0 {
+        return Err(format!(
+            "only the first device of this plugin can be opened; the environment can make another one the first, for \
+             instance by TPU_VISIBLE_CHIPS={device}"
+        ));
+    }
+    Ok(client)
 }
 
 /// A CPU device of XLA.
@@ -106,23 +137,26 @@ pub(crate) fn device(index: usize) -> Result<Device> {
 }
 
 /// A device of a PJRT plugin.
-pub(crate) fn plugin_device(name: &str, path: &Path, index: usize) -> Result<Device> {
-    static BACKENDS: Mutex<Option<HashMap<String, Arc<XlaBackend>>>> = Mutex::new(None);
-    let named = format!("{name}:{index}");
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(Error::device(named, format!("{name:?} is no name of a plugin; use letters, such as \"cuda\"")));
+pub(crate) fn plugin_device(plugin: &str, path: &Path, index: usize) -> Result<Device> {
+    static BACKENDS: Mutex<Vec<Arc<XlaBackend>>> = Mutex::new(Vec::new());
+    let fail = |message: String| Err(Error::device(format!("xla_{plugin}:{index}"), message));
+    if plugin.is_empty() || !plugin.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        return fail(format!("{plugin:?} is no name of a plugin; use small letters, such as \"cuda\""));
     }
     let path = path.display().to_string();
     let backend = {
         let mut backends = BACKENDS.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || XlaBackend::new(Source::Plugin { name: name.into(), path: path.clone() });
-        backends.get_or_insert_default().entry(name.to_lowercase()).or_insert_with(make).clone()
+        match backends.iter().find(|backend| backend.clients().source.is_plugin(plugin, &path)) {
+            Some(known) => known.clone(),
+            None => {
+                // XLA keeps a library under its name for as long as the process runs.
+                let registered = format!("{plugin}_{}", backends.len());
+                let new = XlaBackend::new(Source::Plugin { plugin: plugin.into(), path, registered });
+                backends.push(new.clone());
+                new
+            }
+        }
     };
-    if let Source::Plugin { path: first, .. } = &backend.clients().source
-        && *first != path
-    {
-        return Err(Error::device(named, format!("{name} was first asked for as {first}; it cannot also be {path}")));
-    }
     backend.clients().open(index)?;
     Ok(Device::new(backend, index))
 }
