@@ -5,7 +5,7 @@ use jaxnet_tensor::{Aval, DType, Literal, Scalar, Tensor};
 
 use crate::compare::{Elements, Outcome, elements, same};
 use crate::reference;
-use crate::rows::{Case, Family, Row};
+use crate::rows::{Case, Family, Operand, Row};
 use crate::run::{Check, tests_of_families};
 
 const CHECK: Check = Check { name: "compiled", cases: 6, applies: |_, _| true, holds };
@@ -39,18 +39,10 @@ fn literals(row: &Row, case: &Case, seed: u64) -> Outcome {
         return Ok(());
     }
     let mut all = vec![case.values(seed), case.specials(seed)];
-    if row.family == Family::Elementwise {
-        for neutral in [0.0, -0.0, 1.0, -1.0] {
-            let mut values = case.specials(seed + 1);
-            for &i in scalars.iter().filter(|&&i| !case.operands[i].fixed) {
-                values[i] = Tensor::scalar(neutral).astype(values[i].dtype());
-            }
-            all.push(values);
-        }
-    }
+    all.extend(with_neutral_scalars(row, case, &case.specials(seed + 1)));
     for values in all {
         let constants: Vec<Tensor> =
-            values.iter().map(|x| if x.rank() == 0 { literal(x) } else { x.clone() }).collect();
+            values.iter().map(|x| if x.rank() == 0 { literal(x).into() } else { x.clone() }).collect();
         let eager = reference::primitive(&case.primitive, &values);
         same("bind with literals", &case.run(&constants), &eager)?;
         let compiled = jit(|inputs: Vec<Tensor>| {
@@ -64,13 +56,27 @@ fn literals(row: &Row, case: &Case, seed: u64) -> Outcome {
     Ok(())
 }
 
-fn literal(x: &Tensor) -> Tensor {
+/// These values with, for scalar operands, numbers for which operations are simplified.
+pub fn with_neutral_scalars(row: &Row, case: &Case, values: &[Tensor]) -> Vec<Vec<Tensor>> {
+    let neutral = |number: f64| {
+        let of = |(operand, x): (&Operand, &Tensor)| match operand.aval.rank() == 0 && !operand.fixed {
+            true => Tensor::scalar(number).astype(x.dtype()),
+            false => x.clone(),
+        };
+        case.operands.iter().zip(values).map(of).collect()
+    };
+    let numbers: &[f64] = if row.family == Family::Elementwise { &[0.0, -0.0, 1.0, -1.0] } else { &[] };
+    numbers.iter().map(|&number| neutral(number)).collect()
+}
+
+/// The constant that a scalar is.
+pub fn literal(x: &Tensor) -> Literal {
     let value = match (x.dtype(), elements(x)) {
         (DType::Bool, Elements::Integers(x)) => Scalar::Bool(x[0] != 0),
         (_, Elements::Integers(x)) => Scalar::Int(x[0]),
         (_, Elements::Floats(x)) => Scalar::Float(x[0]),
     };
-    Tensor::from(Literal { value, dtype: x.dtype(), weak: false })
+    Literal { value, dtype: x.dtype(), weak: false }
 }
 
 mod inference {

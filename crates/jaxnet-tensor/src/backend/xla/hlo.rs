@@ -350,7 +350,9 @@ fn constant(literal: &Literal) -> String {
             let read = short.parse::<f64>().unwrap_or(f64::NAN);
             let exact = crate::with_dtype!(dtype, T => T::from_f64(read).to_f64());
             let text = if exact == value { short } else { format!("{value:?}") };
-            text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
+            // "-0" would be read as an integer, without its sign.
+            let short = if text == "-0.0" { None } else { text.strip_suffix(".0") };
+            short.map(str::to_string).unwrap_or(text)
         }
     }
 }
@@ -367,7 +369,8 @@ mod tests {
     fn constants_keep_their_value() {
         assert_eq!(text(0.1, DType::F32), "0.1");
         assert_eq!(text(0.1, DType::F64), "0.1");
-        assert_eq!(text(-0.0, DType::F32), "-0");
+        assert_eq!(text(-0.0, DType::F32), "-0.0");
+        assert_eq!(text(-3.0, DType::F32), "-3");
         assert_eq!(text(1e30, DType::F32), "1e30");
         assert_eq!(text(f64::NEG_INFINITY, DType::BF16), "-inf");
         assert_eq!(text(f64::NAN, DType::F16), "nan");
