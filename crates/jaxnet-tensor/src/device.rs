@@ -41,9 +41,7 @@ impl Device {
     /// `--xla_force_host_platform_device_count=…` when the process starts. Accelerators come as
     /// [plugins](Self::xla_plugin).
     ///
-    /// XLA logs errors only, or what the environment variable `TF_CPP_MIN_LOG_LEVEL` asks for. TensorFlow's
-    /// libraries, of which `cargo xtask setup` takes XLA, greet when a program loads them unless
-    /// `TF_ENABLE_ONEDNN_OPTS` is 0.
+    /// XLA logs errors only, or what the environment variable `TF_CPP_MIN_LOG_LEVEL` asks for.
     ///
     /// # Errors
     ///
