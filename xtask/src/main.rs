@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod demos;
 mod downstream;
 mod setup;
 mod test_gpu;
@@ -33,8 +34,16 @@ enum Task {
     },
     /// Everything that must hold before a commit: formatting, lints, documentation, unused dependencies.
     Check,
-    /// All tests, all documented examples, and crates that depend on ours from outside.
-    Test,
+    /// All tests on all engines, all documented examples, and crates that depend on ours from outside.
+    ///
+    /// Fetches the engines' libraries first, as `setup` does.
+    Test {
+        /// Only the embedded engine: fetches and links no library.
+        #[arg(long)]
+        embedded: bool,
+    },
+    /// The demos in full, with their outcomes checked: about an hour; a few minutes with `--fast`.
+    Demos(demos::Options),
     /// The parity suite and the demos on this machine's GPUs: fetches what they need (several GB), builds, runs, and
     /// prints a table. Fails where there is no GPU.
     TestGpu(test_gpu::Options),
@@ -47,7 +56,8 @@ fn main() -> ExitCode {
         Task::Setup { engines, into: None } => setup::setup(&engines),
         Task::Setup { engines, into: Some(folder) } => setup::setup_into(&engines, &folder),
         Task::Check => check::check(),
-        Task::Test => test(),
+        Task::Test { embedded } => test(if embedded { &[] } else { &["xla", "torch"] }),
+        Task::Demos(options) => demos::demos(&options),
         Task::TestGpu(options) => test_gpu::test_gpu(&options),
         Task::Bench(options) => bench::bench(&options),
     };
@@ -60,10 +70,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn test() -> Result<(), String> {
+/// Runs everything with these engines beside the embedded one.
+fn test(engines: &[&str]) -> Result<(), String> {
+    if !engines.is_empty() {
+        setup::setup(&[])?;
+    }
+    let features = format!("--features={}", engines.join(","));
     // Also the documented examples, which `cargo test` runs when no target is named.
-    cargo::cargo(&["test", "--workspace", "--exclude", "jaxnet-examples"])?;
+    cargo::cargo(&["test", "--workspace", "--exclude", "jaxnet-examples", &features])?;
     // Programs that train take their time, most of it when they are not optimized.
-    cargo::cargo(&["test", "--release", "--package", "jaxnet-examples"])?;
-    downstream::check(&[])
+    cargo::cargo(&["test", "--release", "--package", "jaxnet-examples", &features])?;
+    demos::check(&demos::names(), &[&["cpu"], engines].concat(), true)?;
+    downstream::check(engines)
 }

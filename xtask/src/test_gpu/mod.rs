@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use crate::cargo::{cargo_command, root, shown, target};
+use crate::demos;
 use crate::setup::{self, Engine};
 use report::{Report, Row, Tests};
 
@@ -102,7 +103,7 @@ fn plugin(text: &str) -> Result<String, String> {
 /// Runs the parity suite and the demos on a device.
 fn test(target: &Target, options: &Options) -> Vec<Row> {
     let mut rows = vec![parity(target)];
-    let demos = if options.no_demos { Vec::new() } else { demos() };
+    let demos = if options.no_demos { Vec::new() } else { demos::names() };
     rows.extend(demos.iter().map(|name| demo(target, name)));
     rows
 }
@@ -116,16 +117,6 @@ fn parity(target: &Target) -> Row {
         Err(why) => Row::failed(&target.title, "parity suite", &why),
         Ok((text, success)) => Row::of_tests(&target.title, "parity suite", Tests::parse(&text), success),
     }
-}
-
-/// The demos: programs of the examples, but for the one that is timed.
-fn demos() -> Vec<String> {
-    let folder = root().join("crates/jaxnet-examples/src/bin");
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let name = |file: std::fs::DirEntry| Some(file.path().file_stem()?.to_str()?.to_string());
-    let mut names: Vec<String> = files.filter_map(name).filter(|name| name != "workload").collect();
-    names.sort();
-    names
 }
 
 fn demo(target: &Target, name: &str) -> Row {
@@ -180,12 +171,6 @@ mod tests {
         assert!(plugin("cuda=/no/such/file.so").unwrap_err().contains("/no/such/file.so"));
         let target = of_plugin("cpu=/x/plugin.so");
         assert_eq!((target.device.as_str(), target.engine), ("cpu=/x/plugin.so:0", "xla"));
-    }
-
-    #[test]
-    fn the_demos_are_the_programs_of_the_examples() {
-        let demos = demos();
-        assert!(demos.contains(&"mnist_classifier".to_string()) && !demos.contains(&"workload".to_string()));
     }
 
     #[test]
