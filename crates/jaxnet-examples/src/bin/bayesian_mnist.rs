@@ -39,6 +39,9 @@ struct Cli {
 
 /// The standard deviation of weights before anything is known.
 const PRIOR: f64 = 0.1;
+/// How much less the prior counts than the data. With all its weight it is too strong for nets with more weights
+/// than there are images: Wenzel et al., "How Good is the Bayes Posterior in Deep Neural Networks Really?" (2020).
+const TEMPERATURE: f64 = 0.1;
 /// How many nets are drawn for a prediction.
 const DRAWS: usize = 32;
 /// Ranges of confidence in the calibration plot.
@@ -98,7 +101,8 @@ fn train(options: &Cli) -> Result<()> {
         softmax_cross_entropy_with_integer_labels(&cx.call(&of_uncertain, &batch.images), &batch.labels).mean()
     });
     // Of each image as much as there are images.
-    let bayesian_loss = Regularized::by_name(likelihood, move |name, p| divergence(name, p) / images as f64);
+    let bayesian_loss =
+        Regularized::by_name(likelihood, move |name, p| divergence(name, p) * (TEMPERATURE / images as f64));
 
     let [init_key, data_key, train_key, test_key] = Key::new(options.demo.seed).split_array();
     let [train_key, test_key] = [train_key, test_key].to_device(run.device())?;
