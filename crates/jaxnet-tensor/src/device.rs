@@ -135,6 +135,24 @@ impl Device {
         Device { backend, index }
     }
 
+    /// Forgets what is compiled for this device; what is used again is compiled again.
+    ///
+    /// Some thousand programs are kept, those that were used last. That can be too many: on Linux, a process has
+    /// room for 65,530 pieces of memory (`vm.max_map_count`), of which XLA's CPU devices take some for each loop
+    /// that they compile. A process that compiles very many programs, each for a while, says when one is over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::Device;
+    ///
+    /// Device::cpu().clear_caches();
+    /// ```
+    pub fn clear_caches(&self) {
+        crate::program::forget(self);
+        self.backend.clear_caches();
+    }
+
     /// The engine.
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend

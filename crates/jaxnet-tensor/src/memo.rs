@@ -78,6 +78,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Memo<K, V> {
         Ok(entries.map.entry(key).or_insert((value, clock)).0.clone())
     }
 
+    /// Forgets the values whose keys are not to be kept.
+    pub fn retain(&self, keep: impl Fn(&K) -> bool) {
+        self.lock().map.retain(|key, _| keep(key));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries<K, V>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -80,6 +80,10 @@ pub trait Backend: Send + Sync + 'static {
     fn wait(&self, _buffer: &dyn Buffer) -> Result<()> {
         Ok(())
     }
+
+    /// Gives back what the engine keeps for later besides the programs that others hold: primitives that it has
+    /// compiled, memory that it has not returned. Engines that keep such things override it.
+    fn clear_caches(&self) {}
 }
 
 /// An array on a device, in the engine's own form.

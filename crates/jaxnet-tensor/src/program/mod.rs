@@ -12,6 +12,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub use builder::ProgramBuilder;
+pub(crate) use run::forget;
 pub use run::run;
 pub(crate) use simplify::scalar_of;
 pub use simplify::simplify;

@@ -62,11 +62,20 @@ fn move_all_owned(inputs: Vec<Tensor>, device: &Device) -> Result<Vec<Tensor>> {
     if inputs.iter().any(elsewhere) { move_all(&inputs, device) } else { Ok(inputs) }
 }
 
-fn compile(program: &Program, device: &Device, donated: Vec<bool>) -> Result<Arc<dyn Executable>> {
+/// Compiled programs.
+fn cache() -> &'static Memo<Key, Arc<dyn Executable>> {
     static CACHE: OnceLock<Memo<Key, Arc<dyn Executable>>> = OnceLock::new();
-    let cache = CACHE.get_or_init(|| Memo::new(4096));
+    CACHE.get_or_init(|| Memo::new(4096))
+}
+
+/// Forgets the programs that are compiled for a device.
+pub(crate) fn forget(device: &Device) {
+    cache().retain(|key| key.device != *device);
+}
+
+fn compile(program: &Program, device: &Device, donated: Vec<bool>) -> Result<Arc<dyn Executable>> {
     let key = Key { program: program.clone(), device: device.clone(), donated };
-    cache.get_or_try_insert(key, |key| device.backend().compile(device.index(), program, &key.donated))
+    cache().get_or_try_insert(key, |key| device.backend().compile(device.index(), program, &key.donated))
 }
 
 fn buffer(input: Tensor, device: &Device) -> Result<BoxBuffer> {
@@ -98,5 +107,17 @@ mod tests {
         assert!(refused(vec![Tensor::zeros([3])]).contains("input 0 must be f32[2], got f32[3]"));
         assert!(refused(vec![Tensor::full([2], 1, DType::I32)]).contains("got i32[2]"));
         assert_eq!(run(&program, vec![Tensor::zeros([2])]).unwrap()[0].to_vec::<f32>(), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn what_is_compiled_can_be_forgotten() {
+        let program = stage(&[Aval::new(DType::F32, [5])], |x| Ok(vec![&x[0] * 3.0])).unwrap().program;
+        let run = || run(&program, vec![Tensor::ones([5])]).unwrap()[0].to_vec::<f32>();
+        let key = |donated| Key { program: program.clone(), device: Device::cpu(), donated: vec![donated] };
+        let kept = || cache().get(&key(true)).is_some() || cache().get(&key(false)).is_some();
+        assert_eq!((run(), kept()), (vec![3.0; 5], true));
+        forget(&Device::cpu());
+        assert!(!kept());
+        assert_eq!(run(), [3.0; 5]);
     }
 }

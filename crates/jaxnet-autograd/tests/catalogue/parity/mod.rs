@@ -20,14 +20,19 @@ mod programs;
 mod tolerance;
 mod transforms;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use jaxnet_tensor::program::{Program, ProgramBuilder};
-use jaxnet_tensor::{Aval, Primitive, Tensor, primitive::Control, program};
+use jaxnet_tensor::{Aval, Device, Primitive, Tensor, primitive::Control, program};
 
 use crate::run::guarded;
 use engine::Engine;
 
 /// How many programs are compiled as one.
 const TOGETHER: usize = 32;
+
+/// After how many of these the engines forget them.
+const KEPT: usize = 200;
 
 /// Programs side by side as one: its inputs are those of the first, then of the second, …, and so are its
 /// results.
@@ -57,12 +62,19 @@ fn run_together(engine: &Engine, programs: &[&Program], values: &[Vec<Tensor>]) 
 
 /// As many programs at a time as are compiled together; where these do not hold, each by itself.
 fn in_modules<T>(
+    engine: &Engine,
     items: &[T],
     all: impl Fn(&[T]) -> Result<(), String>,
     alone: impl Fn(&T) -> Option<String>,
 ) -> Vec<String> {
     let mut failures = Vec::new();
     for part in items.chunks(TOGETHER) {
+        // In long runs there are more programs than a process can have.
+        static MODULES: AtomicUsize = AtomicUsize::new(1);
+        if MODULES.fetch_add(1, Ordering::Relaxed).is_multiple_of(KEPT) {
+            engine.device.clear_caches();
+            Device::cpu().clear_caches();
+        }
         if let Err(problem) = guarded(|| all(part)) {
             let each: Vec<String> = part.iter().filter_map(&alone).take(3).collect();
             match each.is_empty() {

@@ -34,7 +34,7 @@ pub fn check(engine: &Engine) {
             let programs: Vec<(&Drawn, u64)> = part.iter().map(|(seed, drawn)| (drawn, *seed)).collect();
             agree(engine, &programs, &counts)
         };
-        failures.extend(in_modules(&drawn, all, |(seed, _)| {
+        failures.extend(in_modules(engine, &drawn, all, |(seed, _)| {
             let property = |recipe: &Recipe| match recipe.program() {
                 Some(drawn) => agree(engine, &[(&drawn, *seed)], &Counts::default()),
                 None => Ok(()),

@@ -34,7 +34,7 @@ impl Parity {
                 let cases: Vec<Seeded<'_>> = part.iter().map(Drawn::seeded).collect();
                 agree(&self.0, row, &cases, &counts)
             };
-            failures.extend(in_modules(&drawn, all, |drawn| {
+            failures.extend(in_modules(&self.0, &drawn, all, |drawn| {
                 let property = |case: &Case| agree(&self.0, row, &[(case, drawn.seed)], &Counts::default());
                 attempt(&drawn.place, drawn.seed, &row.strategy(drawn.dtype), property)
             }));

@@ -117,6 +117,10 @@ impl Backend for XlaBackend {
         Ok(Box::new(self.upload_bytes(device, aval, bytes)?))
     }
 
+    fn clear_caches(&self) {
+        self.primitives.retain(|_| false);
+    }
+
     fn download(&self, buffer: &dyn Buffer, _aval: &Aval, bytes: &mut [u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
