@@ -105,7 +105,8 @@ fn train(options: &Cli) -> Result<()> {
     while step < steps {
         let start = Instant::now();
         run.bar(steps, step, "training".into());
-        for _ in step..steps.min((step / UPDATES + 1) * UPDATES) {
+        let end = steps.min((step / UPDATES + 1) * UPDATES);
+        while step < end {
             let (next, steps_stood) = update.call(state);
             (state, step) = (next, step + 1);
             run.loss(-steps_stood);
