@@ -9,7 +9,7 @@ use crate::idx;
 /// Images with labels.
 #[derive(Clone, Debug, Tree)]
 pub struct Labeled {
-    /// u8, of shape (images, 28, 28).
+    /// u8, of shape (images, height, width), or with a last axis of colours: (images, 28, 28) for MNIST.
     pub images: Tensor,
     /// i32, of shape (images).
     pub labels: Tensor,

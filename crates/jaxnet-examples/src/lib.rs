@@ -1,14 +1,21 @@
 //! What the example programs share: data loading, batches, progress, plots and metrics.
+//!
+//! The programs are `mnist_classifier`, `mnist_vae`, `ocr_rnn`, `policy_gradient`, `bayesian_mnist`, `wavenet`, `pixelcnn` and
+//! `resnet50`; [`demo`] is what their training loops have in common.
 #![deny(missing_docs)]
 
+pub mod audio;
 pub mod cart_pole;
+pub mod cifar;
 pub mod data;
 pub mod demo;
 pub mod device;
+pub mod folder;
 pub mod idx;
 pub mod image;
 pub mod metrics;
 pub mod plot;
+pub mod synthetic;
 mod text;
 pub mod workloads;
 

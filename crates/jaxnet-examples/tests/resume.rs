@@ -124,6 +124,68 @@ fn mnist_classifier() {
 }
 
 #[test]
+fn mnist_vae() {
+    // Its last epoch is not a whole one.
+    let flags = vec!["--data", few_digits(), "--batch-size", "8", "--steps", "60"];
+    Demo { program: env!("CARGO_BIN_EXE_mnist_vae"), flags: flags.leak() }.check();
+}
+
+#[test]
+fn ocr_rnn() {
+    let flags = vec!["--data", few_digits(), "--batch-size", "2", "--steps", "17"];
+    Demo { program: env!("CARGO_BIN_EXE_ocr_rnn"), flags: flags.leak() }.check();
+}
+
+#[test]
+fn policy_gradient() {
+    let flags = &["--steps", "35"];
+    Demo { program: env!("CARGO_BIN_EXE_policy_gradient"), flags }.check();
+}
+
+#[test]
+fn bayesian_mnist() {
+    let flags = vec!["--data", few_digits(), "--batch-size", "16", "--steps", "36"];
+    Demo { program: env!("CARGO_BIN_EXE_bayesian_mnist"), flags: flags.leak() }.check();
+}
+
+#[test]
+fn wavenet() {
+    let flags = &["--fast", "--steps", "70", "--generate", "100"];
+    Demo { program: env!("CARGO_BIN_EXE_wavenet"), flags }.check();
+}
+
+#[test]
+fn pixelcnn() {
+    // With dropout, whose keys go on as well.
+    let flags =
+        &["--fast", "--halvings", "3", "--batch-size", "100", "--steps", "70", "--draw", "4", "--dropout", "0.1"];
+    Demo { program: env!("CARGO_BIN_EXE_pixelcnn"), flags }.check();
+}
+
+#[test]
+fn resnet50() {
+    let flags = &["--size", "32", "--images", "10", "--classes", "5", "--batch-size", "4", "--steps", "7"];
+    Demo { program: env!("CARGO_BIN_EXE_resnet50"), flags }.check();
+}
+
+#[test]
+fn steps_stop_every_demo_and_are_the_beginning_of_more() {
+    // Without a schedule, the first steps are those of a longer run, though they end within an epoch.
+    let folder = tempfile::tempdir().unwrap();
+    let flags = vec!["--data", few_digits(), "--batch-size", "16"];
+    let demo = Demo { program: env!("CARGO_BIN_EXE_mnist_vae"), flags: flags.leak() };
+    let [short, long] = ["short", "long"].map(|name| folder.path().join(name));
+    demo.run(&short, &["--steps", "11"]);
+    demo.run(&long, &["--steps", "20"]);
+    let losses = |out: &Path| jaxnet_tensor::Tensor::load_npy(out.join("losses.npy")).unwrap().to_vec::<f32>();
+    assert_eq!(losses(&short), losses(&long)[..11]);
+    assert_eq!(losses(&long).len(), 20);
+    // What was stopped within an epoch goes on in it.
+    demo.run(&short, &["--steps", "20", "--resume"]);
+    assert_eq!(losses(&short), losses(&long));
+}
+
+#[test]
 fn a_checkpoint_of_another_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let flags = vec!["--data", few_digits(), "--batch-size", "64", "--epochs", "1"];

@@ -107,7 +107,7 @@ fn train(options: &Cli) -> Result<()> {
     let [init_key, data_key, train_key, test_key] = Key::new(options.demo.seed).split_array();
     let [train_key, test_key] = [train_key, test_key].to_device(run.device())?;
     let batches = Loader::new(train, options.batch_size).shuffled(data_key);
-    let steps = run.epochs(if options.demo.fast { 3 } else { 60 }) * batches.len();
+    let steps = run.steps(if options.demo.fast { 3 } else { 60 }, batches.len());
     let opt = Adam::new(cosine_decay(options.lr, steps, 0.0));
     let update = jit(|(nets, batch): (Nets, Labeled)| {
         let key = train_key.fold_in(opt.step(&nets.plain));
@@ -145,7 +145,7 @@ fn train(options: &Cli) -> Result<()> {
         let start = Instant::now();
         let epoch = step / batches.len() + 1;
         run.bar(batches.len(), step % batches.len(), format!("epoch {epoch}"));
-        for batch in batches.rest_of_epoch(step) {
+        for batch in batches.rest_of_epoch(step).take(steps - step) {
             let (next, loss) = update.call((nets, batch?));
             (nets, step) = (next, step + 1);
             run.loss(loss);

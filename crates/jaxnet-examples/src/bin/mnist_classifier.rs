@@ -167,7 +167,7 @@ fn train(options: &Train) -> Result<()> {
     let net = network(common.model);
     let (loss, correct) = (cross_entropy(&net), correct(&net));
     let batches = Loader::new(train.clone(), options.batch_size).shuffled(data_key);
-    let steps = run.epochs(if common.demo.fast { 2 } else { 20 }) * batches.len();
+    let steps = run.steps(if common.demo.fast { 2 } else { 20 }, batches.len());
     let opt = Adam::new(cosine_decay(options.lr, steps, 0.0));
 
     // One function makes a whole step: from the state before and a batch to the state after.
@@ -196,7 +196,7 @@ fn train(options: &Train) -> Result<()> {
         let start = Instant::now();
         let epoch = step / batches.len() + 1;
         run.bar(batches.len(), step % batches.len(), format!("epoch {epoch}"));
-        for batch in batches.rest_of_epoch(step) {
+        for batch in batches.rest_of_epoch(step).take(steps - step) {
             let (next, loss) = update((state, batch?));
             (state, step) = (next, step + 1);
             run.loss(loss);

@@ -8,6 +8,7 @@
 //! they are. After each epoch `digits.png` has, from the top, digits of the test set, how the net draws them again,
 //! and digits that it makes up.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -98,16 +99,18 @@ fn train(options: &Cli) -> Result<()> {
     let evidence = evidence(&encoder, &decoder);
     let opt = Adam::new(options.lr);
 
-    // A whole epoch runs on the device: the order of the images, gradients, updates.
-    let epoch = jit(|(state, images): (OptState, Tensor)| {
-        let key = train_key.fold_in(opt.step(&state));
-        let order = key.fold_in(0).shuffled_range(images.dim(0)).i(..(batches * options.batch_size));
+    // A whole epoch runs on the device: the order of the images, gradients, updates; or, by --steps, some of its batches.
+    let epoch = |part: Range<usize>, (state, images): (OptState, Tensor)| {
+        let key = train_key.fold_in(opt.step(&state) - part.start);
+        let order = key.fold_in(0).shuffled_range(images.dim(0));
+        let order = order.i((part.start * options.batch_size)..(part.end * options.batch_size));
         let update = |state: OptState, rows: Tensor| {
             let (key, batch) = (key.fold_in(1 + opt.step(&state)), images.take(&rows, 0));
             opt.update_and_get_loss(state, |params| -evidence.apply_with_key(&params, key.duplicate(), &batch))
         };
-        scan(update, state, order.reshape([batches, options.batch_size]))
-    });
+        scan(update, state, order.reshape([part.len(), options.batch_size]))
+    };
+    let whole_epoch = jit(|argument| epoch(0..batches, argument));
     let test = jit(|(params, tests): (Params, Tensor)| evidence.apply_with_key(&params, test_key.duplicate(), &tests));
 
     // Other uses of the same nets: their parameters are found in those of the evidence.
@@ -127,18 +130,24 @@ fn train(options: &Cli) -> Result<()> {
 
     let params = evidence.init(init_key, &images.i(..1)).params;
     let (mut state, mut step) = run.resume(opt.init(params))?;
-    let epochs = run.epochs(if options.demo.fast { 5 } else { 60 });
+    let steps = run.steps(if options.demo.fast { 5 } else { 60 }, batches);
     let mut reached = test.call((opt.params(&state).clone(), tests.clone())).item::<f32>();
-    while step < epochs * batches {
+    while step < steps {
         let start = Instant::now();
-        run.bar(epochs * batches, step, "training".into());
-        let (next, losses) = epoch.call((state, images.clone()));
-        (state, step) = (next, step + batches);
+        run.bar(steps, step, "training".into());
+        let first = step % batches;
+        let part = first..batches.min(first + steps - step);
+        let count = part.len();
+        let (next, losses) = match count == batches {
+            true => whole_epoch.call((state, images.clone())),
+            false => jit(|argument| epoch(part.clone(), argument)).call((state, images.clone())),
+        };
+        (state, step) = (next, step + count);
         run.loss(losses);
         reached = test.call((opt.params(&state).clone(), tests.clone())).item::<f32>();
         let train_elbo = -run.mean_loss(batches);
         run.report(&serde_json::json!({
-            "epoch": step / batches, "step": step, "train_elbo": train_elbo, "test_elbo": reached,
+            "epoch": step.div_ceil(batches), "step": step, "train_elbo": train_elbo, "test_elbo": reached,
             "seconds": start.elapsed().as_secs_f64(),
         }))?;
         let pictures = draw.call((opt.params(&state).clone(), shown.clone(), codes.clone()));

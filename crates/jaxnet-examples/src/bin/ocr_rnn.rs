@@ -105,12 +105,12 @@ fn train(options: &Cli) -> Result<()> {
     let data = options.data.as_ref().map_or_else(Mnist::bundled, Mnist::load)?;
     let (train, test) = (Symbols::new(&data.train, run.device())?, Symbols::new(&data.test, run.device())?);
     let of_epoch = (data.train.len() / LENGTH / options.batch_size).max(1);
-    let epochs = run.epochs(if options.demo.fast { 6 } else { 60 });
+    let steps = run.steps(if options.demo.fast { 6 } else { 60 }, of_epoch);
 
     let [init_key, train_key, test_key] = Key::new(options.demo.seed).split_array();
     let train_key = train_key.to_device(run.device())?;
     let net = network();
-    let opt = (ClipByGlobalNorm::new(1.0), RmsProp::new(cosine_decay(options.lr, epochs * of_epoch, 0.0)));
+    let opt = (ClipByGlobalNorm::new(1.0), RmsProp::new(cosine_decay(options.lr, steps, 0.0)));
     let loss = |params: &Params, lines: &Tensor, digits: &Tensor| {
         softmax_cross_entropy_with_integer_labels(&net.apply(params, lines), digits).mean()
     };
@@ -135,11 +135,11 @@ fn train(options: &Cli) -> Result<()> {
     let fresh = Readers { of_lines: opt.init(params.clone()), of_symbols: opt.init(params) };
     let (mut readers, mut step) = run.resume(fresh)?;
     let (mut with_context, mut without) = errors(&readers);
-    while step < epochs * of_epoch {
+    while step < steps {
         let start = Instant::now();
         let epoch = step / of_epoch + 1;
         run.bar(of_epoch, step % of_epoch, format!("epoch {epoch}"));
-        while step < epoch * of_epoch {
+        while step < steps.min(epoch * of_epoch) {
             let (next, loss) = update.call((readers, train.map_leaves(|_, leaf| leaf.clone())));
             (readers, step) = (next, step + 1);
             run.loss(loss);

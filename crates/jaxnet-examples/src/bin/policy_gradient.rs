@@ -53,8 +53,7 @@ struct Attempts {
 
 fn train(options: &Cli) -> Result<()> {
     let mut run = Run::start("policy_gradient", &options.demo)?;
-    let epochs = run.epochs(if options.demo.fast { 10 } else { 40 });
-    let steps = epochs * UPDATES;
+    let steps = run.steps(if options.demo.fast { 10 } else { 40 }, UPDATES);
     let policy = sequential![Dense::new(64), tanh, Dense::new(2)];
     let opt = (ClipByGlobalNorm::new(1.0), Adam::new(cosine_decay(options.lr, steps, 0.0)));
     let [init_key, train_key, test_key] = Key::new(options.demo.seed).split_array();
@@ -106,7 +105,8 @@ fn train(options: &Cli) -> Result<()> {
     while step < steps {
         let start = Instant::now();
         run.bar(steps, step, "training".into());
-        for _ in 0..UPDATES - step % UPDATES {
+        let end = steps.min((step / UPDATES + 1) * UPDATES);
+        while step < end {
             let (next, steps_stood) = update.call(state);
             (state, step) = (next, step + 1);
             run.loss(-steps_stood);
@@ -114,7 +114,7 @@ fn train(options: &Cli) -> Result<()> {
         }
         let seconds = start.elapsed().as_secs_f64();
         let mean_return = -run.mean_loss(UPDATES);
-        let epoch = step / UPDATES;
+        let epoch = step.div_ceil(UPDATES);
         run.report(
             &serde_json::json!({ "epoch": epoch, "step": step, "mean_return": mean_return, "seconds": seconds }),
         )?;

@@ -12,7 +12,7 @@
 //! fn train(options: &Options) -> Result<()> {
 //!     let mut run = Run::start("parabola", options)?;
 //!     let loader = Loader::new(Key::new(options.seed).normal([40]), 4).shuffled(Key::new(1)).to_device(run.device());
-//!     let steps = run.epochs(if options.fast { 2 } else { 20 }) * loader.len();
+//!     let steps = run.steps(if options.fast { 2 } else { 20 }, loader.len());
 //!     let opt = Momentum::new(0.02, 0.9);
 //!     let update = jit(|(state, x): (OptState<Tensor>, Tensor)| {
 //!         opt.update_and_get_loss(state, |w| (w * &x - 2.0 * &x).square().mean())
@@ -20,7 +20,7 @@
 //!     let (mut state, mut step) = run.resume(opt.init(Tensor::from(0.0)))?;
 //!     while step < steps {
 //!         run.bar(loader.len(), step % loader.len(), format!("epoch {}", step / loader.len() + 1));
-//!         for batch in loader.rest_of_epoch(step) {
+//!         for batch in loader.rest_of_epoch(step).take(steps - step) {
 //!             let (next, loss) = update.call((state, batch?));
 //!             (state, step) = (next, step + 1);
 //!             run.loss(loss);

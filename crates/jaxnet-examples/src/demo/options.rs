@@ -16,6 +16,9 @@ pub struct Options {
     /// How often to go through the training data.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,
+    /// After how many steps, each with one batch, to end, in place of whole epochs.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "epochs")]
+    pub steps: Option<u32>,
     /// The folder for what the program makes [default: target/ and its name]
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -40,6 +43,7 @@ impl Default for Options {
             device: "cpu".into(),
             seed: 0,
             epochs: None,
+            steps: None,
             out: None,
             metrics: None,
             fast: false,

@@ -86,9 +86,14 @@ impl Run {
         &self.device
     }
 
-    /// The number of epochs: what `--epochs` says, or the demo's own.
-    pub fn epochs(&self, default: usize) -> usize {
-        self.options.epochs.map_or(default, |epochs| epochs as usize)
+    /// After how many steps, each with one batch, the run ends: what `--steps` says; or epochs of so many steps, as many
+    /// as `--epochs` says, or the demo's own number.
+    pub fn steps(&self, default_epochs: usize, of_epoch: usize) -> usize {
+        match (self.options.steps, self.options.epochs) {
+            (Some(steps), _) => steps as usize,
+            (None, Some(epochs)) => epochs as usize * of_epoch,
+            (None, None) => default_epochs * of_epoch,
+        }
     }
 
     /// A file in the output folder.
