@@ -159,4 +159,4 @@ impl Batching {
     }
 }
 
-tests_of_families!(CHECK);
+tests_of_families!(CHECK;);

@@ -110,7 +110,7 @@ mod inference {
         agree("eval_shape", &eval_shape(run, &values), &expected)
     }
 
-    tests_of_families!(CHECK);
+    tests_of_families!(CHECK;);
 }
 
-tests_of_families!(CHECK);
+tests_of_families!(CHECK;);

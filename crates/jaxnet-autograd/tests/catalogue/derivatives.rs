@@ -46,7 +46,7 @@ pub fn with(values: &[Tensor], places: &[usize], others: &[Tensor]) -> Vec<Tenso
     values
 }
 
-tests_of_families!(CHECK);
+tests_of_families!(CHECK;);
 
 mod transposes {
     //! Linear operations are their own derivative, and the transpose of their transpose.
@@ -87,5 +87,5 @@ mod transposes {
         places.iter().map(|&i| values[i].clone()).collect()
     }
 
-    tests_of_families!(CHECK);
+    tests_of_families!(CHECK;);
 }

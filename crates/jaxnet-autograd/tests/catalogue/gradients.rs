@@ -80,7 +80,7 @@ pub fn loss(results: &[Tensor]) -> Tensor {
     sum.expect("a result that is a float")
 }
 
-tests_of_families!(CHECK);
+tests_of_families!(CHECK;);
 
 mod precision {
     //! Less precise dtypes give what f64 gives, within their precision.
@@ -122,5 +122,5 @@ mod precision {
         Ok(())
     }
 
-    tests_of_families!(CHECK);
+    tests_of_families!(CHECK;);
 }

@@ -10,7 +10,7 @@
 //! * `gradients`: in every floating-point dtype, under `jit` and `vmap`; and results in low precision
 //!   against those in f64;
 //! * `programs`: the same of random programs of up to twenty operations, loops and branches among them;
-//! * `parity`: on other engines (the features `xla` and `torch`) all of it as on the CPU engine.
+//! * `parity`: on other engines (the features `xla` and `torch`, and a toy) all of it as on the CPU engine.
 //!
 //! Everything is drawn from fixed seeds, so that each run tries the same:
 //!
@@ -26,7 +26,6 @@ mod compare;
 mod compiled;
 mod derivatives;
 mod gradients;
-#[cfg(any(feature = "xla", feature = "torch"))]
 mod parity;
 mod programs;
 mod reference;

@@ -126,13 +126,13 @@ pub fn guarded(property: impl FnOnce() -> Outcome) -> Outcome {
 
 /// A test of a check for each family.
 macro_rules! tests_of_families {
-    ($check:expr; $($test:ident: $family:ident),*) => {$(
+    ($check:expr; $($test:ident: $family:ident),+) => {$(
         #[test]
         fn $test() {
             $check.run($crate::rows::Family::$family);
         }
-    )*};
-    ($check:expr) => {
+    )+};
+    ($check:expr;) => {
         $crate::run::tests_of_families! {
             $check;
             elementwise: Elementwise,

@@ -5,6 +5,7 @@
 
 pub mod cpu;
 mod execute;
+mod fallback;
 mod interpreter;
 pub mod portable;
 #[cfg(feature = "torch")]
@@ -20,6 +21,7 @@ use smallvec::SmallVec;
 
 pub use execute::execute;
 pub(crate) use execute::{common_device, debug, move_all};
+pub use fallback::fallback;
 pub use interpreter::Interpreter;
 pub(crate) use interpreter::not_runnable;
 
@@ -32,6 +34,66 @@ use crate::program::Program;
 ///
 /// Arrays are dense, in row-major order and immutable; only donated inputs of compiled programs may be
 /// written to.
+///
+/// # Examples
+///
+/// An engine that holds arrays as bytes and runs nothing by itself: [`fallback`] runs single primitives, and
+/// [`Interpreter`] programs. From here it grows, an operation at a time.
+///
+/// ```
+/// use std::sync::{Arc, LazyLock};
+///
+/// use jaxnet_tensor::backend::{
+///     Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, fallback,
+/// };
+/// use jaxnet_tensor::{Aval, Device, Primitive, Program, Result, tensor};
+///
+/// #[derive(Debug)]
+/// struct Bytes(Arc<[u8]>);
+///
+/// impl Buffer for Bytes {
+///     fn share(&self) -> BoxBuffer {
+///         Box::new(Bytes(self.0.clone()))
+///     }
+///     fn is_unique(&self) -> bool {
+///         Arc::strong_count(&self.0) == 1
+///     }
+/// }
+///
+/// struct Mine;
+/// static DEVICE: LazyLock<Device> = LazyLock::new(|| Device::new(Arc::new(Mine), 0));
+///
+/// impl Backend for Mine {
+///     fn name(&self) -> &str {
+///         "mine"
+///     }
+///     fn upload(&self, _: usize, _: &Aval, bytes: &[u8]) -> Result<BoxBuffer> {
+///         Ok(Box::new(Bytes(bytes.into())))
+///     }
+///     fn download(&self, buffer: &dyn Buffer, _: &Aval, bytes: &mut [u8]) -> Result<()> {
+///         let any: &dyn std::any::Any = buffer;
+///         bytes.copy_from_slice(&any.downcast_ref::<Bytes>().expect("a buffer of this engine").0);
+///         Ok(())
+///     }
+///     fn execute(
+///         &self,
+///         device: usize,
+///         primitive: &Primitive,
+///         inputs: &[Operand<'_>],
+///         outputs: &[Aval],
+///     ) -> Result<Buffers> {
+///         fallback(self, device, primitive, inputs, outputs)
+///     }
+///     fn compile(&self, _: usize, program: &Program, _: &[bool]) -> Result<Arc<dyn Executable>> {
+///         Ok(Interpreter::compile(&DEVICE, program))
+///     }
+/// }
+///
+/// let x = tensor![1.0, 2.0].to(&DEVICE)?;
+/// let y = (&x * 2.0).sin() + x;
+/// assert_eq!(y.device().unwrap().to_string(), "mine:0");
+/// # Ok::<(), jaxnet_tensor::Error>(())
+/// ```
 pub trait Backend: Send + Sync + 'static {
     /// The engine's name, such as `"cpu"`: the first half of a device's name.
     fn name(&self) -> &str;

@@ -18,6 +18,7 @@ mod noise;
 mod primitives;
 mod programs;
 mod tolerance;
+mod toy;
 mod transforms;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -91,15 +92,19 @@ fn avals(values: &[Tensor]) -> Vec<Aval> {
     values.iter().map(|x| x.aval().strong()).collect()
 }
 
-/// The tests of an engine, a module each.
+/// The tests of an engine, a module each, for some families or all.
 macro_rules! tests_of_engine {
-    ($engine:ident) => {
-        mod $engine {
+    ($module:ident: $engine:ident; $($families:tt)*) => {
+        mod $module {
             mod primitives {
-                crate::run::tests_of_families!(super::super::primitives::Parity(super::super::engine::$engine()));
+                crate::run::tests_of_families!(
+                    super::super::primitives::Parity(super::super::engine::$engine()); $($families)*
+                );
             }
             mod transforms {
-                crate::run::tests_of_families!(super::super::transforms::Parity(super::super::engine::$engine()));
+                crate::run::tests_of_families!(
+                    super::super::transforms::Parity(super::super::engine::$engine()); $($families)*
+                );
             }
             #[test]
             fn programs() {
@@ -109,7 +114,8 @@ macro_rules! tests_of_engine {
     };
 }
 
+tests_of_engine!(on_toy: toy; elementwise: Elementwise, shape: Shape, reduce: Reduce, dot: Dot);
 #[cfg(feature = "xla")]
-tests_of_engine!(xla);
+tests_of_engine!(xla: xla;);
 #[cfg(feature = "torch")]
-tests_of_engine!(torch);
+tests_of_engine!(torch: torch;);

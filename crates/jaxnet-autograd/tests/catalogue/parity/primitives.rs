@@ -41,7 +41,7 @@ impl Drawn {
 impl Parity {
     pub fn run(&self, family: Family) {
         let mut failures = Vec::new();
-        for row in rows().iter().filter(|row| row.family == family) {
+        for row in rows().iter().filter(|row| row.family == family && self.0.tries(row)) {
             let drawn = draw("parity", row, &row.dtypes, SIGNATURES.div_ceil(row.dtypes.len()).max(2));
             let Some(first) = drawn.first() else { continue };
             let all = |part: &[Drawn]| {
