@@ -3,6 +3,7 @@
 A second argument `compile` compiles what can be.
 """
 
+import math
 import sys
 
 import torch
@@ -36,6 +37,17 @@ def mlp():
     images, labels = torch.rand(128, 784), torch.randint(10, (128,))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     return training(lambda: nn.functional.cross_entropy(net(images), labels), optimizer)
+
+
+def mlp_loop():
+    """As many steps in Python: PyTorch has no loop of its own."""
+    step = mlp()
+
+    def epoch():
+        for _ in range(62):
+            step()
+
+    return epoch
 
 
 def vae():
@@ -76,6 +88,96 @@ def convnet():
     return training(lambda: nn.functional.cross_entropy(net(images), labels), optimizer)
 
 
+def gru():
+    layers, dense = nn.GRU(128, 200, num_layers=3, batch_first=True), nn.Linear(200, 26)
+    inputs, labels = torch.rand(10, 14, 128), torch.randint(26, (10, 14))
+    optimizer = torch.optim.RMSprop(nn.ModuleList([layers, dense]).parameters(), lr=1e-3, alpha=0.9)
+
+    def loss():
+        return nn.functional.cross_entropy(dense(layers(inputs)[0]).flatten(0, 1), labels.flatten())
+
+    return training(loss, optimizer)
+
+
+def wavenet():
+    dilations, channels, skip, mixtures, outputs = [2**i for i in range(10)] * 2, 32, 512, 10, 1000
+    seen = sum(dilations) + 2
+    first = nn.Conv1d(1, channels, 2)
+    gates = nn.ModuleList([nn.Conv1d(channels, 2 * channels, 2, dilation=d) for d in dilations])
+    residuals = nn.ModuleList([nn.Conv1d(channels, channels, 1) for _ in dilations[:-1]])
+    skips = nn.ModuleList([nn.Conv1d(channels, skip, 1) for _ in dilations])
+    last = nn.Sequential(nn.ReLU(), nn.Conv1d(skip, skip, 1), nn.ReLU(), nn.Conv1d(skip, 3 * mixtures, 1))
+    parts = nn.ModuleList([first, gates, residuals, skips, last])
+    piece = torch.rand(1, 1, seen + outputs) * 2 - 1
+
+    def loss():
+        hidden, out = first(piece[..., :-1]), 0
+        for i, dilation in enumerate(dilations):
+            a, b = gates[i](hidden).chunk(2, 1)
+            units = torch.tanh(a) * torch.sigmoid(b)
+            if i < len(residuals):
+                hidden = residuals[i](units) + hidden[..., dilation:]
+            out = out + skips[i](units[..., -outputs:])
+        return logistic_mixture(*last(out).chunk(3, 1), piece[..., seen:])
+
+    return training(loss, torch.optim.Adam(parts.parameters(), lr=1e-3))
+
+
+def logistic_mixture(logits, means, scales, x, levels=65536):
+    softplus = nn.functional.softplus
+    scales = scales.clamp(min=-7.0)
+    centered, inverse, half = x - means, torch.exp(-scales), 1 / (levels - 1)
+    above, below, middle = inverse * (centered + half), inverse * (centered - half), inverse * centered
+    share = torch.sigmoid(above) - torch.sigmoid(below)
+    density = middle - scales - 2 * softplus(middle) - math.log((levels - 1) / 2)
+    inside = torch.where(share > 1e-5, share.clamp(min=1e-12).log(), density)
+    low, high = above - softplus(above), -softplus(below)
+    log = torch.where(x < -0.999, low, torch.where(x > 0.999, high, inside))
+    return -torch.logsumexp(log + torch.log_softmax(logits, 1), 1).mean()
+
+
+class Normalized(nn.Module):
+    """A convolution and the normalization of its result."""
+
+    def __init__(self, inputs, outputs, size, stride=1):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, inputs, width, stride, first):
+        super().__init__()
+        self.body = nn.Sequential(
+            Normalized(inputs, width, 1),
+            nn.ReLU(inplace=True),
+            Normalized(width, width, 3, stride),
+            nn.ReLU(inplace=True),
+            Normalized(width, 4 * width, 1),
+        )
+        self.shortcut = Normalized(inputs, 4 * width, 1, stride) if first else nn.Identity()
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def resnet50():
+    layers, inputs = [Normalized(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)], 64
+    for stage, blocks in enumerate([3, 4, 6, 3]):
+        width = 64 << stage
+        for block in range(blocks):
+            stride = 2 if block == 0 and stage > 0 else 1
+            layers.append(Bottleneck(inputs, width, stride, block == 0))
+            inputs = 4 * width
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
+    images, labels = torch.rand(8, 3, 224, 224), torch.randint(1000, (8,))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    return training(lambda: nn.functional.cross_entropy(net(images), labels), optimizer)
+
+
 def elementwise():
     x = torch.rand(10_000_000)
 
@@ -104,5 +206,5 @@ def dispatch_eager():
 
 
 torch.manual_seed(0)
-WORKLOADS = [mlp, vae, convnet, elementwise, dispatch_eager]
+WORKLOADS = [mlp, mlp_loop, vae, convnet, gru, wavenet, resnet50, elementwise, dispatch_eager]
 serve(torch.__version__, {workload.__name__: workload for workload in WORKLOADS})

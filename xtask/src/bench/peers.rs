@@ -23,8 +23,9 @@ pub struct Workload {
     pub repeats: f64,
 }
 
-const WORKLOADS: [Workload; 5] = [
+const WORKLOADS: [Workload; 9] = [
     Workload { name: "mlp", title: "training step of an MLP 784-1024-1024-10, batch 128, momentum", repeats: 1.0 },
+    Workload { name: "mlp_loop", title: "the same, 62 steps in one compiled loop, one of them", repeats: 62.0 },
     Workload {
         name: "vae",
         title: "training step of a VAE 784-512-512-10-512-512-784, batch 32, momentum",
@@ -35,6 +36,17 @@ const WORKLOADS: [Workload; 5] = [
         title: "training step of a ConvNet (3x3x32, 3x3x64, max 2, dense 128, dense 10), 28x28, batch 128, Adam",
         repeats: 1.0,
     },
+    Workload {
+        name: "gru",
+        title: "training step of three stacked GRUs of 200 units, input 128, batch 10, 14 places, RMSProp",
+        repeats: 1.0,
+    },
+    Workload {
+        name: "wavenet",
+        title: "training step of a WaveNet (20 layers, 32 channels, 512 skip channels, 1000 outputs), Adam",
+        repeats: 1.0,
+    },
+    Workload { name: "resnet50", title: "training step of resnet50, 8 images of 224x224, momentum", repeats: 1.0 },
     Workload { name: "elementwise", title: "`sin(x)*exp(-x)+x*x-0.5`, 10 million f32, compiled", repeats: 1.0 },
     Workload { name: "dispatch_eager", title: "eager `x + 1` on four f32", repeats: 1000.0 },
 ];

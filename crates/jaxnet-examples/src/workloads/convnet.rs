@@ -3,9 +3,9 @@
 //! entropy with integer labels, Adam. Gradient and update are one compiled function; the state is donated.
 
 use jaxnet_nn::prelude::*;
-use jaxnet_optim::{Adam, OptState, Optimizer};
+use jaxnet_optim::Adam;
 
-use super::Step;
+use super::{Step, training};
 
 pub(super) fn setup(device: &Device) -> Result<Step> {
     let net = sequential![
@@ -24,16 +24,5 @@ pub(super) fn setup(device: &Device) -> Result<Step> {
     });
     let [init, images, labels] = Key::new(0).split_array();
     let batch = (images.uniform([128, 28, 28, 1]), labels.randint([128], 0, 10));
-
-    let opt = Adam::new(1e-3);
-    let mut state = Some(opt.init(loss.init_params(init, &batch)).to_device(device)?);
-    let batch = batch.to_device(device)?;
-    let step = jit(move |(state, batch): (OptState, (Tensor, Tensor))| {
-        opt.update_and_get_loss(state, |params| loss.apply(&params, &batch))
-    });
-    Ok(Box::new(move || {
-        let (next, loss) = step.call((state.take().expect("the state of the step before"), batch.clone()));
-        loss.block_until_ready();
-        state = Some(next);
-    }))
+    training(loss, Adam::new(1e-3), init, batch, device)
 }

@@ -5,7 +5,7 @@
 use jaxnet_nn::prelude::*;
 use jaxnet_optim::{Momentum, OptState, Optimizer};
 
-use super::Step;
+use super::{Step, repeated};
 
 pub(super) fn setup(device: &Device) -> Result<Step> {
     let loss = negative_elbo();
@@ -14,17 +14,13 @@ pub(super) fn setup(device: &Device) -> Result<Step> {
 
     let opt = Momentum::new(1e-3, 0.9);
     let params = loss.init(init, &images).params;
-    let mut state = Some(opt.init(params).to_device(device)?);
+    let state = opt.init(params).to_device(device)?;
     let (images, noise) = (images.to_device(device)?, noise.to_device(device)?);
     let step = jit(move |(state, images): (OptState, Tensor)| {
         let key = noise.fold_in(opt.step(&state));
         opt.update_and_get_loss(state, |params| loss.apply_with_key(&params, key.duplicate(), &images))
     });
-    Ok(Box::new(move || {
-        let (next, loss) = step.call((state.take().expect("the state of the step before"), images.clone()));
-        loss.block_until_ready();
-        state = Some(next);
-    }))
+    Ok(repeated(state, move |state| step.call((state, images.clone()))))
 }
 
 fn negative_elbo() -> Parametrized<Tensor, Tensor> {
