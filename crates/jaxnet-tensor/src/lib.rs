@@ -54,7 +54,8 @@
 //! # Where to look
 //!
 //! [`Tensor`] for what one computes with, [`s`], [`Step`], [`NewAxis`] and [`Ellipsis`] for indexing, [`Key`] for
-//! random numbers, [`linalg`] for decompositions and equations, [`tree`] for trees, [`mod@files`] for writing files safely, [`primitive`], [`program`],
+//! random numbers, [`linalg`] for decompositions and equations, [`tree`] for trees, [`mod@files`] for writing files safely,
+//! [`profile`] for where time goes, [`primitive`], [`program`],
 //! [`trace`] and [`backend`] for what is below.
 #![deny(missing_docs)]
 
@@ -69,6 +70,7 @@ pub mod lax;
 pub mod linalg;
 mod memo;
 pub mod primitive;
+pub mod profile;
 pub mod program;
 mod shape;
 mod tensor;

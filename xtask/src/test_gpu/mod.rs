@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use crate::cargo::{cargo_command, root, shown, target};
+use crate::cargo::{cargo_command, shown, target};
 use crate::demos;
 use crate::setup::{self, Engine};
 use report::{Report, Row, Tests};

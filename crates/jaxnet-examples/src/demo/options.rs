@@ -25,6 +25,9 @@ pub struct Options {
     /// A file for a line of JSON per epoch [default: metrics.jsonl in the output folder]
     #[arg(long)]
     pub metrics: Option<PathBuf>,
+    /// Writes where the time goes, a timeline that https://ui.perfetto.dev opens; best of a few --steps.
+    #[arg(long)]
+    pub profile: Option<PathBuf>,
     /// A short run on less data, for less than a minute.
     #[arg(long)]
     pub fast: bool,
@@ -46,6 +49,7 @@ impl Default for Options {
             steps: None,
             out: None,
             metrics: None,
+            profile: None,
             fast: false,
             resume: false,
             check: false,

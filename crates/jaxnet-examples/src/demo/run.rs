@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use jaxnet_nn::save;
 use jaxnet_nn::train::Checkpoints;
+use jaxnet_tensor::profile::Profile;
 use jaxnet_tensor::{Device, Error, Result, Tensor, Tree, tree};
 use serde::Serialize;
 
@@ -31,6 +32,7 @@ pub struct Run {
     bar: ProgressBar,
     asked_to_stop: Arc<AtomicBool>,
     shortcomings: Vec<String>,
+    profile: Option<Profile>,
 }
 
 /// What a checkpoint holds.
@@ -78,6 +80,7 @@ impl Run {
             bar: ProgressBar::hidden(),
             asked_to_stop,
             shortcomings: Vec::new(),
+            profile: options.profile.as_ref().map(|_| Profile::start()).transpose()?,
         })
     }
 
@@ -229,6 +232,9 @@ impl Run {
         plot::save(self.path("loss.png"), "loss by step", &[Curve { name: "training loss", points }])?;
         Tensor::from(self.losses()).save_npy(self.path("losses.npy"))?;
         save(state, self.path("state.safetensors"))?;
+        if let (Some(profile), Some(path)) = (self.profile.take(), &self.options.profile) {
+            profile.save(path)?;
+        }
         println!("what was made is in {}", self.out.display());
         match self.options.check && !self.shortcomings.is_empty() {
             true => Err(Error::invalid("--check", self.shortcomings.join("; "))),

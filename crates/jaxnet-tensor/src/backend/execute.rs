@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::dtype::Element;
 use crate::error::{Error, Result};
 use crate::primitive::{Control, DebugAction, Primitive};
+use crate::profile;
 use crate::program::{self, Program, ProgramBuilder};
 use crate::tensor::Tensor;
 use crate::trace::Tensors;
@@ -35,6 +36,7 @@ pub fn execute(primitive: &Primitive, inputs: &[Tensor]) -> Result<Tensors> {
         inputs
     };
     let operands: SmallVec<[Operand<'_>; 4]> = inputs.iter().map(operand).collect();
+    let _span = profile::span(|| primitive.name());
     let buffers = device.backend().execute(device.index(), primitive, &operands, &outputs)?;
     Ok(outputs
         .into_iter()

@@ -10,6 +10,7 @@ use crate::aval::{Aval, Literal};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::primitive::{Control, Primitive, ShapeOp};
+use crate::profile;
 use crate::program::{Atom, Equation, Program, Var};
 use crate::shape::Dims;
 
@@ -196,6 +197,7 @@ impl Executable for Interpreter {
                     },
                 })
                 .collect();
+            let _span = profile::span(|| equation.primitive.name());
             let results = match &equation.primitive {
                 Primitive::Control(control) => self.control(control, &self.nested[i], &operands)?,
                 primitive => {

@@ -8,6 +8,7 @@ use crate::backend::{common_device, move_all};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::memo::Memo;
+use crate::profile;
 use crate::tensor::Tensor;
 
 /// What an executable is compiled for.
@@ -34,6 +35,7 @@ pub fn run(program: &Program, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let donated: Vec<bool> = inputs.iter_mut().map(|input| input.is_unique()).collect();
     let executable = compile(program, &device, donated)?;
     let buffers = inputs.into_iter().map(|input| buffer(input, &device)).collect::<Result<_>>()?;
+    let _span = profile::span(|| format!("run {} equations on {device}", program.equations().len()));
     let results = executable.run(buffers)?;
     Ok(program
         .output_avals()
@@ -75,7 +77,10 @@ pub(crate) fn forget(device: &Device) {
 
 fn compile(program: &Program, device: &Device, donated: Vec<bool>) -> Result<Arc<dyn Executable>> {
     let key = Key { program: program.clone(), device: device.clone(), donated };
-    cache().get_or_try_insert(key, |key| device.backend().compile(device.index(), program, &key.donated))
+    cache().get_or_try_insert(key, |key| {
+        let _span = profile::span(|| format!("compile {} equations for {device}", program.equations().len()));
+        device.backend().compile(device.index(), program, &key.donated)
+    })
 }
 
 fn buffer(input: Tensor, device: &Device) -> Result<BoxBuffer> {

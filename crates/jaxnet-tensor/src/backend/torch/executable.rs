@@ -18,6 +18,7 @@ use crate::backend::{self, BoxBuffer, Executable, Operand, Value};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::primitive::{Control, DebugAction, Index, Primitive, WindowDims};
+use crate::profile;
 use crate::program::{Atom, Program};
 
 /// A program made ready to run.
@@ -193,6 +194,7 @@ impl TorchExecutable {
         let mut values: Values = inputs.into_iter().map(Some).collect();
         values.resize_with(self.slots, || None);
         for step in &self.steps {
+            let _span = profile::span(|| step.name());
             self.step(step, &mut values)?;
             for &slot in &step.last {
                 values[slot] = None;
@@ -396,6 +398,23 @@ impl TorchExecutable {
 }
 
 impl Step {
+    /// For profiles.
+    fn name(&self) -> String {
+        let name = match &self.kind {
+            Kind::Primitive(primitive) => primitive.name(),
+            Kind::Rectify => "rectify",
+            Kind::Pool(_) => "pool",
+            Kind::Unpool(_) => "unpool",
+            Kind::Same => "alias",
+            Kind::Cond(_) => "cond",
+            Kind::While { .. } => "while",
+            Kind::Scan { .. } => "scan",
+            Kind::Debug(_) => "debug",
+            Kind::NotRunnable => "custom_linear",
+        };
+        self.output_avals.first().map_or_else(|| name.into(), |aval| format!("{name} {aval}"))
+    }
+
     /// Whether the result may be written into this operand's memory, as far as that is nobody else's.
     fn has_room(&self, i: usize) -> bool {
         let Source::Slot(slot) = self.inputs[i] else { return false };

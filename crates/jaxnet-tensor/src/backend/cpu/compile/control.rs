@@ -35,6 +35,17 @@ enum Kind {
 }
 
 impl ControlStep {
+    /// For profiles.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Cond(_) => "cond",
+            Kind::While { .. } => "while",
+            Kind::Scan { .. } => "scan",
+            Kind::Debug(_) => "debug",
+            Kind::NotRunnable => "custom_linear",
+        }
+    }
+
     pub fn new(control: &Control, inputs: Vec<(Source, Aval)>, outputs: Vec<(usize, Aval)>) -> Result<Self> {
         let kind = match control {
             Control::Cond { branches } => Kind::Cond(branches.iter().map(CpuExecutable::new).collect::<Result<_>>()?),

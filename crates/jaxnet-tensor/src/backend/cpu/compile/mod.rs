@@ -5,6 +5,8 @@ mod control;
 mod fuse;
 mod fused;
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::kernels::{self, Input, Output};
@@ -13,6 +15,7 @@ use crate::aval::{Aval, Literal};
 use crate::backend::{BoxBuffer, Executable};
 use crate::error::Result;
 use crate::primitive::{Index, Primitive, ShapeOp};
+use crate::profile;
 use crate::program::{Atom, Program};
 
 use control::ControlStep;
@@ -118,6 +121,7 @@ impl CpuExecutable {
         let mut values: Values = inputs.into_iter().map(Some).collect();
         values.resize(self.slots, None);
         for step in &self.steps {
+            let _span = profile::span(|| step.name());
             step.run(&mut values)?;
             for &slot in &step.last {
                 values[slot] = None;
@@ -192,6 +196,16 @@ impl Step {
             }
             Kind::Alias { .. } => false,
             Kind::Control(step) => step.is_parallel(),
+        }
+    }
+
+    /// For profiles.
+    fn name(&self) -> Cow<'static, str> {
+        match &self.kind {
+            Kind::Fused(step) => format!("fused, {} elements of work", step.work()).into(),
+            Kind::Kernel { primitive, outputs, .. } => format!("{} {}", primitive.name(), outputs[0].1).into(),
+            Kind::Alias { .. } => "alias".into(),
+            Kind::Control(step) => step.name().into(),
         }
     }
 
