@@ -20,7 +20,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub use execute::execute;
-pub(crate) use execute::{common_device, debug, move_all};
+pub(crate) use execute::{common_device, debug, download, move_all};
 pub use fallback::fallback;
 pub use interpreter::Interpreter;
 pub(crate) use interpreter::not_runnable;
@@ -106,7 +106,8 @@ pub trait Backend: Send + Sync + 'static {
     /// When the device refuses, for instance for lack of memory.
     fn upload(&self, device: usize, aval: &Aval, bytes: &[u8]) -> Result<BoxBuffer>;
 
-    /// Copies elements to the host, into exactly as many bytes as there are.
+    /// Copies elements to the host, into exactly as many bytes as there are, in the form that
+    /// [`upload`](Self::upload) gets them in.
     ///
     /// # Errors
     ///
