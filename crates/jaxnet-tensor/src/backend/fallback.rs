@@ -60,9 +60,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::backend::{Buffer, Executable, Interpreter};
+    use crate::backend::Buffer;
     use crate::dtype::DType;
-    use crate::program::Program;
     use crate::{Tensor, lax, tensor};
 
     /// An engine for which 2 is true.
@@ -87,10 +86,6 @@ mod tests {
 
         fn execute(&self, device: usize, op: &Primitive, inputs: &[Operand<'_>], outputs: &[Aval]) -> Result<Buffers> {
             fallback(self, device, op, inputs, outputs)
-        }
-
-        fn compile(&self, device: usize, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
-            Ok(Interpreter::compile(&Device::new(Arc::new(Twos), device), program))
         }
     }
 
