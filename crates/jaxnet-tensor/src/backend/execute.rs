@@ -21,7 +21,7 @@ use crate::trace::Tensors;
 /// # Errors
 ///
 /// When the operands do not fit the primitive or each other's devices, or the device fails.
-pub fn execute(primitive: &Primitive, inputs: &[Tensor]) -> Result<Tensors> {
+pub(crate) fn execute(primitive: &Primitive, inputs: &[Tensor]) -> Result<Tensors> {
     if let Primitive::Control(control) = primitive {
         return execute_control(control, inputs);
     }

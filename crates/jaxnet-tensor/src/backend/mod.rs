@@ -19,8 +19,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-pub use execute::execute;
-pub(crate) use execute::{common_device, debug, download, move_all};
+pub(crate) use execute::{common_device, debug, download, execute, move_all};
 pub use fallback::fallback;
 pub use interpreter::Interpreter;
 pub(crate) use interpreter::not_runnable;
@@ -204,7 +203,7 @@ pub trait Executable: Send + Sync {
 
 /// An array on a device: what a tensor holds when nothing is being traced.
 #[derive(Debug)]
-pub struct Array {
+pub(crate) struct Array {
     /// Shape and dtype.
     pub aval: Aval,
     /// Where it is.

@@ -242,7 +242,7 @@ impl Tensor {
     }
 
     /// A tensor from what a backend holds.
-    pub fn from_array(array: Arc<Array>) -> Tensor {
+    pub(crate) fn from_array(array: Arc<Array>) -> Tensor {
         Tensor(Repr::Array(array))
     }
 
