@@ -128,9 +128,10 @@ impl Device {
         Err(without(&format!("torch_cuda:{index}"), "torch"))
     }
 
-    /// A device of an engine that is written outside this crate.
+    /// A device of an engine that is written outside this crate: [`Backend`] has an example.
     ///
-    /// Devices of one engine are equal when their indices are.
+    /// Devices of one engine are equal when their indices are. Two engines are two, even of one type and name, and
+    /// tensors on them do not mix: make an engine once and keep it.
     pub fn new(backend: Arc<dyn Backend>, index: usize) -> Device {
         Device { backend, index }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::interpreter::not_runnable;
-use super::{Array, Operand, Value};
+use super::{Array, Backend, Buffer, Operand, Value};
 use crate::aval::Aval;
 use crate::device::Device;
-use crate::dtype::Element;
+use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
 use crate::primitive::{Control, DebugAction, Primitive};
 use crate::profile;
@@ -21,7 +21,7 @@ use crate::trace::Tensors;
 /// # Errors
 ///
 /// When the operands do not fit the primitive or each other's devices, or the device fails.
-pub fn execute(primitive: &Primitive, inputs: &[Tensor]) -> Result<Tensors> {
+pub(crate) fn execute(primitive: &Primitive, inputs: &[Tensor]) -> Result<Tensors> {
     if let Primitive::Control(control) = primitive {
         return execute_control(control, inputs);
     }
@@ -133,6 +133,16 @@ fn control_signature(control: &Control, avals: &[&Aval]) -> Result<()> {
     Primitive::from(control.clone()).infer(avals).map(|_| ())
 }
 
+/// [`Backend::download`] from an engine that may be anybody's: truth values other than 0 and 1, which Rust's `bool`
+/// must never be, become 1.
+pub(crate) fn download(backend: &dyn Backend, buffer: &dyn Buffer, aval: &Aval, bytes: &mut [u8]) -> Result<()> {
+    backend.download(buffer, aval, bytes)?;
+    if aval.dtype == DType::Bool {
+        bytes.iter_mut().for_each(|byte| *byte = (*byte != 0) as u8);
+    }
+    Ok(())
+}
+
 /// The value of a scalar operand of an integer or bool dtype.
 pub(crate) fn scalar_to_i64(device: &Device, operand: &Operand<'_>) -> Result<i64> {
     let buffer = match operand.value {
@@ -141,7 +151,7 @@ pub(crate) fn scalar_to_i64(device: &Device, operand: &Operand<'_>) -> Result<i6
     };
     crate::with_dtype!(operand.aval.dtype, T => {
         let mut value = [T::default()];
-        device.backend().download(buffer, operand.aval, crate::dtype::as_bytes_mut(&mut value))?;
+        download(device.backend(), buffer, operand.aval, crate::dtype::as_bytes_mut(&mut value))?;
         Ok(value[0].to_i64())
     })
 }

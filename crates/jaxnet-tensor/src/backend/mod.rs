@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-pub use execute::execute;
-pub(crate) use execute::{common_device, debug, move_all};
+pub(crate) use execute::{common_device, debug, download, execute, move_all};
 pub use fallback::fallback;
 pub use interpreter::Interpreter;
 pub(crate) use interpreter::not_runnable;
 
 use crate::aval::{Aval, Literal};
+use crate::device::Device;
 use crate::error::Result;
 use crate::primitive::Primitive;
 use crate::program::Program;
@@ -38,15 +38,15 @@ use crate::program::Program;
 /// # Examples
 ///
 /// An engine that holds arrays as bytes and runs nothing by itself: [`fallback`] runs single primitives, and
-/// [`Interpreter`] programs. From here it grows, an operation at a time.
+/// [`Interpreter`] programs, unless the engine has a [`compile`](Self::compile). From here it grows, an operation at
+/// a time. The `match` on what it has ends in that call, so that it has new primitives, too.
 ///
 /// ```
-/// use std::sync::{Arc, LazyLock};
+/// use std::sync::Arc;
 ///
-/// use jaxnet_tensor::backend::{
-///     Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, fallback,
-/// };
-/// use jaxnet_tensor::{Aval, Device, Primitive, Program, Result, tensor};
+/// use jaxnet_tensor::backend::{Backend, BoxBuffer, Buffer, Buffers, Operand, fallback};
+/// use jaxnet_tensor::program::{self, stage::stage};
+/// use jaxnet_tensor::{Aval, Device, Primitive, Result, tensor};
 ///
 /// #[derive(Debug)]
 /// struct Bytes(Arc<[u8]>);
@@ -61,7 +61,6 @@ use crate::program::Program;
 /// }
 ///
 /// struct Mine;
-/// static DEVICE: LazyLock<Device> = LazyLock::new(|| Device::new(Arc::new(Mine), 0));
 ///
 /// impl Backend for Mine {
 ///     fn name(&self) -> &str {
@@ -84,14 +83,16 @@ use crate::program::Program;
 ///     ) -> Result<Buffers> {
 ///         fallback(self, device, primitive, inputs, outputs)
 ///     }
-///     fn compile(&self, _: usize, program: &Program, _: &[bool]) -> Result<Arc<dyn Executable>> {
-///         Ok(Interpreter::compile(&DEVICE, program))
-///     }
 /// }
 ///
-/// let x = tensor![1.0, 2.0].to(&DEVICE)?;
-/// let y = (&x * 2.0).sin() + x;
+/// let device = Device::new(Arc::new(Mine), 0);
+/// let x = tensor![1.0, 2.0].to(&device)?;
+/// let y = &x * 2.0 + &x;
 /// assert_eq!(y.device().unwrap().to_string(), "mine:0");
+///
+/// let staged = stage(&[x.aval().clone()], |x| Ok(vec![&x[0] * 2.0 + &x[0]]))?;
+/// let compiled = program::run(&staged.program, vec![x])?;
+/// assert_eq!((y.to_vec::<f32>(), compiled[0].to_vec::<f32>()), (vec![3.0, 6.0], vec![3.0, 6.0]));
 /// # Ok::<(), jaxnet_tensor::Error>(())
 /// ```
 pub trait Backend: Send + Sync + 'static {
@@ -106,7 +107,8 @@ pub trait Backend: Send + Sync + 'static {
     /// When the device refuses, for instance for lack of memory.
     fn upload(&self, device: usize, aval: &Aval, bytes: &[u8]) -> Result<BoxBuffer>;
 
-    /// Copies elements to the host, into exactly as many bytes as there are.
+    /// Copies elements to the host, into exactly as many bytes as there are, in the form that
+    /// [`upload`](Self::upload) gets them in.
     ///
     /// # Errors
     ///
@@ -127,12 +129,19 @@ pub trait Backend: Send + Sync + 'static {
         outputs: &[Aval],
     ) -> Result<Buffers>;
 
-    /// Makes a program ready to run. `donated` tells of which inputs the memory may be used again.
+    /// Makes a program ready to run on one of the engine's devices. The flags tell of which inputs the memory may be
+    /// used again.
+    ///
+    /// Engines without a compiler leave it to the [`Interpreter`], which calls [`execute`](Self::execute) for each
+    /// equation. Those that have one may still leave programs to it that [have effects](Program::has_effect), since
+    /// these happen on the host.
     ///
     /// # Errors
     ///
     /// When the engine cannot run it.
-    fn compile(&self, device: usize, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>>;
+    fn compile(&self, device: &Device, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
+        Ok(Interpreter::compile(device, program))
+    }
 
     /// Waits until a buffer has been computed. Engines that work ahead of the host override it.
     ///
@@ -194,11 +203,11 @@ pub trait Executable: Send + Sync {
 
 /// An array on a device: what a tensor holds when nothing is being traced.
 #[derive(Debug)]
-pub struct Array {
+pub(crate) struct Array {
     /// Shape and dtype.
     pub aval: Aval,
     /// Where it is.
-    pub device: crate::Device,
+    pub device: Device,
     /// Whether someone put it there on purpose; others follow the operands they meet.
     pub committed: bool,
     /// The elements.

@@ -79,7 +79,7 @@ fn compile(program: &Program, device: &Device, donated: Vec<bool>) -> Result<Arc
     let key = Key { program: program.clone(), device: device.clone(), donated };
     cache().get_or_try_insert(key, |key| {
         let _span = profile::span(|| format!("compile {} equations for {device}", program.equations().len()));
-        device.backend().compile(device.index(), program, &key.donated)
+        device.backend().compile(device, program, &key.donated)
     })
 }
 

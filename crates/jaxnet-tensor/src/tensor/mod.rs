@@ -30,7 +30,7 @@ pub use operators::Operand;
 pub use shape::IntoSizes;
 
 use crate::aval::{Aval, Literal};
-use crate::backend::Array;
+use crate::backend::{Array, download};
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, OrRaise, Result, raise};
@@ -242,7 +242,7 @@ impl Tensor {
     }
 
     /// A tensor from what a backend holds.
-    pub fn from_array(array: Arc<Array>) -> Tensor {
+    pub(crate) fn from_array(array: Arc<Array>) -> Tensor {
         Tensor(Repr::Array(array))
     }
 
@@ -313,7 +313,7 @@ impl Tensor {
                 bytes.copy_from_slice(&literal.to_bytes()[..bytes.len()]);
                 Ok(())
             }
-            Repr::Array(array) => array.device.backend().download(&*array.buffer, &array.aval, bytes),
+            Repr::Array(array) => download(array.device.backend(), &*array.buffer, &array.aval, bytes),
             Repr::Traced(_) => Err(self.not_concrete("reading a value")),
         }
     }

@@ -12,6 +12,7 @@ pub use buffer::CpuBuffer;
 
 use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Operand};
 use crate::aval::{Aval, Literal, Scalar};
+use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::primitive::{Elementwise, Primitive};
@@ -52,7 +53,7 @@ impl Backend for CpuBackend {
         kernels::execute(primitive, inputs, outputs)
     }
 
-    fn compile(&self, _device: usize, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, _device: &Device, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(compile::CpuExecutable::new(&crate::program::simplify(program)?)?))
     }
 }

@@ -464,7 +464,7 @@ mod tests {
     fn places(donated: bool, shared: bool, f: impl Fn(&Array) -> Result<Array>) -> (bool, Vec<f32>) {
         let device = Device::torch(0).unwrap();
         let staged = stage(&[Aval::new(DType::F32, [4])], |x| Ok(vec![f(&x[0])?])).unwrap();
-        let executable = device.backend().compile(0, &staged.program, &[donated]).unwrap();
+        let executable = device.backend().compile(&device, &staged.program, &[donated]).unwrap();
         let x = upload(&device, &[1.0, 2.0, 3.0, 4.0]);
         let (place, other) = (memory(&*x), shared.then(|| x.share()));
         let result = executable.run(vec![x]).unwrap();
@@ -494,7 +494,7 @@ mod tests {
             let own = x[0].exp();
             Ok(vec![lax::reshape(&own, [2, 2])?, own, &x[0] + 1.0])
         });
-        let executable = device.backend().compile(0, &staged.unwrap().program, &[true]).unwrap();
+        let executable = device.backend().compile(&device, &staged.unwrap().program, &[true]).unwrap();
         let mut results = executable.run(vec![upload(&device, &[0.0; 4])]).unwrap();
         assert_eq!(results.iter().map(|result| result.is_unique()).collect::<Vec<_>>(), [false, false, true]);
         results.remove(0);

@@ -21,7 +21,7 @@ mod shape;
 mod sort;
 mod window;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tch::{TchError, Tensor};
@@ -42,12 +42,11 @@ use crate::program::Program;
 /// The libtorch engine on the CPU or on CUDA's devices.
 pub struct TorchBackend {
     cuda: bool,
-    this: Weak<TorchBackend>,
 }
 
 impl TorchBackend {
     fn new(cuda: bool) -> Arc<Self> {
-        Arc::new_cyclic(|this| TorchBackend { cuda, this: this.clone() })
+        Arc::new(TorchBackend { cuda })
     }
 
     fn on(&self, device: usize) -> tch::Device {
@@ -119,10 +118,9 @@ impl Backend for TorchBackend {
         Ok(results.into_iter().map(|tensor| TorchBuffer::boxed(held(tensor))).collect())
     }
 
-    fn compile(&self, device: usize, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
-        let this = self.this.upgrade().expect("devices hold the backend");
-        let (on, device) = (self.on(device), Device::new(this, device));
-        Ok(Arc::new(TorchExecutable::new(&device, on, &crate::program::simplify(program)?, donated)?))
+    fn compile(&self, device: &Device, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
+        let on = self.on(device.index());
+        Ok(Arc::new(TorchExecutable::new(device, on, &crate::program::simplify(program)?, donated)?))
     }
 
     fn wait(&self, buffer: &dyn Buffer) -> Result<()> {

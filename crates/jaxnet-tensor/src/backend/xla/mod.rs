@@ -22,7 +22,7 @@ mod special;
 mod window;
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use xla::{ElementType, PjRtBuffer};
@@ -46,7 +46,6 @@ pub struct XlaBackend {
     clients: Clients,
     /// Compiled primitives: compiling one takes a thousand times as long as running it.
     primitives: Memo<Signature, Arc<XlaExecutable>>,
-    this: Weak<XlaBackend>,
 }
 
 /// What a primitive is compiled for.
@@ -59,11 +58,7 @@ struct Signature {
 
 impl XlaBackend {
     fn new(source: Source) -> Arc<Self> {
-        Arc::new_cyclic(|this| XlaBackend {
-            clients: Clients::new(source),
-            primitives: Memo::new(4096),
-            this: this.clone(),
-        })
+        Arc::new(XlaBackend { clients: Clients::new(source), primitives: Memo::new(4096) })
     }
 
     fn clients(&self) -> &Clients {
@@ -152,13 +147,12 @@ impl Backend for XlaBackend {
         Ok(results.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
     }
 
-    fn compile(&self, device: usize, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, device: &Device, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
         if program.has_effect() {
             // Printing and checking happen on the host, between operations.
-            let this = self.this.upgrade().expect("devices hold the backend");
-            return Ok(Interpreter::compile(&Device::new(this, device), program));
+            return Ok(Interpreter::compile(device, program));
         }
-        Ok(Arc::new(XlaExecutable::compile(self, device, "program", program, donated)?))
+        Ok(Arc::new(XlaExecutable::compile(self, device.index(), "program", program, donated)?))
     }
 
     fn wait(&self, buffer: &dyn Buffer) -> Result<()> {
