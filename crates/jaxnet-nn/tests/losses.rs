@@ -30,7 +30,7 @@ fn check(name: &str, f: impl Fn(&Tensor) -> Tensor, x: &Tensor, expected: &Value
 fn activations() {
     let fixture = fixture();
     let x = Tensor::linspace(-8.0, 8.0, 33);
-    let functions: [(&str, Function); 26] = [
+    let functions: [(&str, Function); 28] = [
         ("celu", celu),
         ("elu", elu),
         ("gelu", gelu),
@@ -57,6 +57,8 @@ fn activations() {
         ("tanh", tanh),
         ("identity", identity),
         ("glu", glu),
+        ("sparse_plus", sparse_plus),
+        ("sparse_sigmoid", sparse_sigmoid),
     ];
     let expected = &fixture["jax"]["activations"];
     assert_eq!(expected.as_object().unwrap().len(), functions.len());
@@ -85,6 +87,7 @@ fn losses_give_what_optax_gives() {
     let (p, hard) = (softmax(&b), b.gt(0).astype(DType::F32));
     let labels = tensor![4, 0, 2];
     let one_hot = labels.one_hot(5);
+    let area = hard.expand_dims(0);
     let losses: Vec<(&str, Loss)> = vec![
         ("softmax_cross_entropy", Box::new(|x| softmax_cross_entropy(x, &p))),
         ("smoothed", Box::new(|x| softmax_cross_entropy(x, &smooth_labels(&one_hot, 0.1)))),
@@ -101,6 +104,17 @@ fn losses_give_what_optax_gives() {
         ("hinge", Box::new(|x| hinge_loss(x, &(&hard * 2.0 - 1.0)))),
         ("kl", Box::new(|x| kl_divergence(&log_softmax(x), &p))),
         ("kl_log", Box::new(|x| kl_divergence_with_log_targets(&log_softmax(x), &p.log()))),
+        ("generalized_kl", Box::new(|x| generalized_kl_divergence(x, &p))),
+        ("perceptron", Box::new(|x| perceptron_loss(x, &(&hard * 2.0 - 1.0)))),
+        ("multiclass_hinge", Box::new(|x| multiclass_hinge_loss(x, &labels))),
+        ("multiclass_perceptron", Box::new(|x| multiclass_perceptron_loss(x, &labels))),
+        ("sparsemax", Box::new(|x| sparsemax_loss(x, &hard))),
+        ("multiclass_sparsemax", Box::new(|x| multiclass_sparsemax_loss(x, &labels))),
+        ("triplet", Box::new(|x| triplet_margin_loss(x, &b, &b.flip(0), 0.5))),
+        ("ntxent", Box::new(|x| ntxent(x, &tensor![1, 0, 1], 0.3))),
+        ("dice", Box::new(|x| dice_loss(&softmax(x).expand_dims(1), &p.expand_dims(1), 1.0))),
+        ("tversky", Box::new(|x| tversky_loss(&softmax(x).expand_dims(0), &area, 0.3, 0.7, 0.1).mean_axis(-1))),
+        ("ranking", Box::new(|x| softmax_cross_entropy(x, &hard).mean())),
         ("cosine_similarity", Box::new(|x| cosine_similarity(x, &b))),
         ("cosine_distance", Box::new(|x| cosine_distance(x, &b))),
     ];
@@ -109,7 +123,7 @@ fn losses_give_what_optax_gives() {
     for (name, f) in losses {
         check(name, &f, &a, &expected[name]);
         // Other shapes are refused.
-        assert!(message(|| f(&wave([3, 4], 1.0))).contains("4"), "{name}");
+        assert!(message(|| f(&wave([2, 4], 1.0))).contains("4"), "{name}");
     }
 }
 
@@ -140,6 +154,25 @@ fn losses_at_the_ends() {
     let big = tensor![3e4, 4e4].astype(DType::F16);
     let same = cosine_similarity(&big, &big);
     assert_eq!((same.dtype(), same.item::<f32>().round()), (DType::F16, 1.0));
+    // Nothing of the same label, what has no probability, and what is nothing.
+    let one = ntxent(&tensor![[1.0, 0.0], [0.0, 1.0]], &tensor![0, 1], 0.1);
+    assert!(one.is_nan().item::<bool>());
+    let sure = |x: &Tensor| ntxent(x, &tensor![0, 0, 1, 1], 0.01);
+    let vectors = tensor![[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]];
+    assert!(slope(&sure, vectors).is_finite().all().item::<bool>());
+    let scores = tensor![[0.0, f32::NEG_INFINITY, -0.5]];
+    assert_eq!(multiclass_sparsemax_loss(&scores, &tensor![0]).to_vec::<f32>(), [0.0625]);
+    assert_eq!(sparsemax(&scores).to_vec::<f32>(), [0.75, 0.0, 0.25]);
+    assert!(sparsemax(&tensor![0.0, f32::NAN]).is_nan().all().item::<bool>());
+    let x = (wave([3, 5], 0.7) * 2.0).astype(DType::F64);
+    check_grads(|x: Tensor| sparsemax_axis(&x, 0), x.clone(), GradCheck::default()).unwrap();
+    assert_near(&vmap(|x: Tensor| sparsemax(&x))(x.clone()), &sparsemax(&x), 0.0);
+    assert!(sparsemax_axis(&x, 0).sum_axis(0).allclose(1.0, 1e-12, 0.0));
+    assert_eq!(sparsemax(&Tensor::zeros([0, 3])).shape().dims(), [0, 3]);
+    let fast = jit(|labels: Tensor| multiclass_hinge_loss(&tensor![[0.0, 1.0], [0.0, 1.0]], &labels));
+    let y = fast.call(tensor![0, 2]).to_vec::<f32>();
+    assert!(y[0] == 2.0 && y[1].is_nan(), "{y:?}");
+    assert_eq!(dice_loss(&Tensor::zeros([1, 4, 2]), &Tensor::zeros([1, 4, 2]), 1.0).to_vec::<f32>(), [0.0, 0.0]);
     // Far out and at the kinks.
     let x = tensor![1e4, -1e4, 0.7, 0.0];
     assert_eq!(slope(&|x| huber_loss(x, &x.zeros_like(), 0.7), x.clone()).to_vec::<f32>(), [0.7, -0.7, 0.7, 0.0]);

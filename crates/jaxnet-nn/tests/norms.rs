@@ -48,6 +48,28 @@ fn layers_give_what_flax_and_pytorch_give() {
 }
 
 #[test]
+fn batches_are_normalized_as_by_flax_and_pytorch() {
+    let fixture = fixture();
+    let (mean, var) = (wave([6], 0.4), wave([6], 0.6) + 2.0);
+    let layer = BatchNorm::new().momentum(0.9);
+    for (library, layer) in [("flax", layer.clone()), ("torch", layer.unbiased_variance())] {
+        let expected = &fixture[library]["batch_norm"];
+        let vars = layer.init(Key::new(0), &x());
+        let params = vars.params.with("gamma", &wave([6], 1.3)).with("beta", &wave([6], 2.1));
+        let mut vars = Vars { state: vars.state.with("mean", &mean).with("var", &var), params };
+        // Two steps of training, and the layer after them.
+        for (i, batch) in [x(), x().i(..1) * 2.0 + 1.0].iter().enumerate() {
+            let (y, state) = layer.call(&vars, batch, Mode::Train(Key::new(1)));
+            assert_recorded(&y, &expected["outputs"][i]);
+            vars = vars.with_state(state);
+        }
+        assert_recorded(&layer.call(&vars, &x(), Mode::Eval).0, &expected["outputs"][2]);
+        assert_recorded(&vars.state["mean"], &expected["mean"]);
+        assert_recorded(&vars.state["var"], &expected["var"]);
+    }
+}
+
+#[test]
 fn derivatives_are_right() {
     let x = wave([2, 3, 4], 0.7).astype(DType::F64);
     check_module(&LayerNorm::new(), &x, 2);

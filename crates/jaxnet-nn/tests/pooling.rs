@@ -1,4 +1,4 @@
-//! Pooling to sizes, embeddings and spatial dropout.
+//! Pooling, embeddings and spatial dropout.
 
 mod common;
 
@@ -6,17 +6,43 @@ use common::*;
 use jaxnet_nn::prelude::*;
 use serde_json::Value;
 
-fn numbers(value: &Value) -> Vec<usize> {
-    value.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect()
-}
-
 fn apply(layer: &impl Module<Tensor, Output = Tensor>, x: &Tensor) -> Tensor {
     layer.apply(&Params::empty(), x)
 }
 
+fn fixture() -> Value {
+    serde_json::from_str(include_str!("fixtures/pooling.json")).unwrap()
+}
+
+/// What the pools of a case give, by the names of the script.
+fn windows<const N: usize>(case: &Value, x: &Tensor) -> [(&'static str, Tensor); 3] {
+    let sizes = |name: &str| <[usize; N]>::try_from(numbers(&case[name])).unwrap();
+    let (window, strides, padding) = (sizes("window"), sizes("strides"), padding(&case["padding"]));
+    [
+        ("average", apply(&AvgPool::new(window).strides(strides).padding(padding.clone()), x)),
+        ("max", apply(&MaxPool::new(window).strides(strides).padding(padding.clone()), x)),
+        ("sum", apply(&SumPool::new(window).strides(strides).padding(padding), x)),
+    ]
+}
+
+#[test]
+fn windows_give_what_flax_gives() {
+    for case in fixture()["flax"].as_array().unwrap() {
+        let x = wave(numbers(&case["input"]), 0.7);
+        let pools = match x.rank() - 2 {
+            1 => windows::<1>(case, &x),
+            2 => windows::<2>(case, &x),
+            _ => windows::<3>(case, &x),
+        };
+        for (name, y) in pools {
+            assert_recorded(&y, &case[name]);
+        }
+    }
+}
+
 #[test]
 fn adaptive_pools_give_what_pytorch_gives() {
-    let fixture: Value = serde_json::from_str(include_str!("fixtures/pooling.json")).unwrap();
+    let fixture = &fixture()["torch"];
     for (average, name) in [(true, "average"), (false, "max")] {
         for case in fixture[name].as_array().unwrap() {
             let x = wave(numbers(&case["input"]), 0.7);

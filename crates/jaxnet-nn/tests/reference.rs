@@ -1,5 +1,8 @@
-//! Layers beside JAX's numbers, which `fixtures/make.py` wrote down.
+//! Convolutions beside JAX's and Flax's numbers, which `fixtures/make.py` wrote down.
 
+mod common;
+
+use common::{numbers, padding, wave};
 use jaxnet_nn::prelude::*;
 use serde_json::Value;
 
@@ -7,22 +10,14 @@ fn fixture() -> Value {
     serde_json::from_str(include_str!("fixtures/layers.json")).unwrap()
 }
 
-fn numbers(value: &Value) -> Vec<usize> {
-    value.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect()
-}
-
-/// As in the script.
-fn wave(shape: &[usize], frequency: f64) -> Tensor {
-    let count: usize = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|i| (i as f64 * frequency).sin() as f32).collect();
-    Tensor::from_slice(&values, shape).unwrap()
-}
-
 fn check(case: &Value, layer: &Conv) {
-    let x = wave(&numbers(&case["input"]), 0.7);
+    let x = wave(numbers(&case["input"]), 0.7);
     let drawn = layer.init_params(Key::new(0), &x);
     let kernel = drawn["kernel"].shape().clone();
-    let params = drawn.with("kernel", &wave(&kernel, 1.3));
+    let mut params = drawn.with("kernel", &wave(kernel, 1.3));
+    if drawn.paths().contains(&"bias".to_string()) {
+        params = params.with("bias", &wave(drawn["bias"].shape().clone(), 2.1));
+    }
     let y = layer.apply(&params, &x);
     assert_eq!(y.shape().dims(), numbers(&case["shape"]), "{case}");
     let expected: Vec<f32> = case["output"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
@@ -30,16 +25,29 @@ fn check(case: &Value, layer: &Conv) {
     assert!(y.allclose(&expected, 1e-5, 1e-5), "{case}: {y}");
 }
 
+/// The layer of a case with so many spatial axes.
+fn convolution<const N: usize>(case: &Value) -> Conv {
+    let sizes = |name: &str| <[usize; N]>::try_from(numbers(&case[name])).unwrap();
+    let count = |name: &str| case[name].as_u64().unwrap() as usize;
+    let layer = Conv::new(count("features"), sizes("kernel")).strides(sizes("strides")).dilation(sizes("dilation"));
+    layer.groups(count("groups")).padding(padding(&case["padding"]))
+}
+
+#[test]
+fn convolutions() {
+    for case in fixture()["convolutions"].as_array().unwrap() {
+        let layer = match numbers(&case["kernel"]).len() {
+            1 => convolution::<1>(case),
+            2 => convolution::<2>(case),
+            _ => convolution::<3>(case),
+        };
+        check(case, &layer);
+    }
+}
+
 #[test]
 fn transposed_convolutions() {
     for case in fixture()["transposed"].as_array().unwrap() {
-        let padding = match &case["padding"] {
-            Value::String(name) if name == "SAME" => Padding::Same,
-            Value::String(_) => Padding::Valid,
-            pairs => Padding::Explicit(
-                pairs.as_array().unwrap().iter().map(numbers).map(|pair| (pair[0], pair[1])).collect(),
-            ),
-        };
         let sizes = |name: &str| numbers(&case[name]);
         let layer = match sizes("kernel")[..] {
             [k] => Conv::transposed(3, [k]).strides([sizes("strides")[0]]).dilation([sizes("dilation")[0]]),
@@ -49,7 +57,7 @@ fn transposed_convolutions() {
             }
             _ => unreachable!("kernels of one or two axes"),
         };
-        check(case, &layer.padding(padding).without_bias());
+        check(case, &layer.padding(padding(&case["padding"])).without_bias());
     }
 }
 

@@ -5,7 +5,7 @@
 //! input.
 
 use jaxnet_autograd::custom_jvp;
-use jaxnet_tensor::{Error, Tensor, raise};
+use jaxnet_tensor::{DType, Error, Tensor, raise};
 
 /// `max(x, 0)`, with derivative 0 at 0.
 ///
@@ -232,6 +232,32 @@ pub fn squareplus(x: &Tensor) -> Tensor {
     (root + x) * 0.5
 }
 
+/// 0 up to -1, `(x + 1)² / 4` up to 1, and `x` beyond: a [`softplus`] that is 0 and straight at its ends. Its derivative is
+/// [`sparse_sigmoid`].
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(sparse_plus(&tensor![-2.0, 0.0, 1.0, 3.0]).to_vec::<f32>(), [0.0, 0.25, 1.0, 3.0]);
+/// ```
+#[track_caller]
+pub fn sparse_plus(x: &Tensor) -> Tensor {
+    // Clipped, so that what is not chosen has no infinite square.
+    let middle = (x.clip(-1.0, 1.0) + 1.0).square() * 0.25;
+    x.ge(1).select(x, x.le(-1).select(0, middle))
+}
+
+/// 0 up to -1, `(x + 1) / 2` up to 1, and 1 beyond: a [`sigmoid`] that reaches its ends (Martins and Astudillo 2016).
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(sparse_sigmoid(&tensor![-2.0, 0.0, 0.5, 3.0]).to_vec::<f32>(), [0.0, 0.5, 0.75, 1.0]);
+/// ```
+#[track_caller]
+pub fn sparse_sigmoid(x: &Tensor) -> Tensor {
+    // Not `clip`, whose derivative at the kinks is 0: half the slope, as in JAX.
+    (x + 1.0).maximum(0.0).minimum(2.0) * 0.5
+}
+
 /// `x` as it is.
 ///
 /// ```
@@ -340,6 +366,43 @@ pub fn log_softmax_axis(x: &Tensor, axis: isize) -> Tensor {
     let shifted = shifted(x, axis);
     let normalizer = shifted.exp().sum_keepdims(axis).log();
     shifted - normalizer
+}
+
+/// [`sparsemax_axis`] along the last axis.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// assert_eq!(sparsemax(&tensor![0.5, 0.0, -1.0]).to_vec::<f32>(), [0.75, 0.25, 0.0]);
+/// ```
+#[track_caller]
+pub fn sparsemax(x: &Tensor) -> Tensor {
+    sparsemax_axis(x, -1)
+}
+
+/// The probabilities along an axis that are nearest to `x`: a [`softmax`] that gives 0 to what is far below the greatest
+/// (Martins and Astudillo 2016).
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let x = tensor![[0.0, 3.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]];
+/// assert_eq!(sparsemax_axis(&x, 0).t().to_vec::<f32>(), [0.25, 0.25, 0.25, 0.25, 1.0, 0.0, 0.0, 0.0]);
+/// ```
+#[track_caller]
+pub fn sparsemax_axis(x: &Tensor, axis: isize) -> Tensor {
+    let x = shifted(x, axis);
+    let dtype = x.dtype();
+    let x = x.astype(if dtype == DType::F64 { DType::F64 } else { DType::F32 });
+    // Which elements have a probability follows from the sums of the greatest one, two, …; it has no derivative.
+    let sorted = x.stop_gradient().sort_descending(axis);
+    let sums = sorted.cumsum(axis);
+    let counts = sorted.ones_like().cumsum(axis);
+    let there = (sorted * &counts + 1.0).gt(&sums);
+    let count = there.astype(x.dtype()).sum_keepdims(axis);
+    // Sums fall, since no element is above 0 now: the last that is there is the least.
+    let least = (there.select(&sums, f64::INFINITY).min_keepdims(axis) - 1.0) / &count;
+    let support = !x.le(least); // NaN is, and stays.
+    let threshold = (support.select(&x, 0).sum_keepdims(axis) - 1.0) / count;
+    support.select(x - threshold, 0).astype(dtype)
 }
 
 /// `x` less its maximum along an axis, which changes no softmax and has no part in its derivative.

@@ -12,6 +12,23 @@ pub fn wave(shape: impl Into<Shape>, frequency: f64) -> Tensor {
     Tensor::from_slice(&values, shape).unwrap()
 }
 
+/// Sizes that the scripts recorded.
+pub fn numbers(value: &Value) -> Vec<usize> {
+    value.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect()
+}
+
+/// Padding that the scripts recorded.
+pub fn padding(value: &Value) -> Padding {
+    match value {
+        Value::String(name) if name == "SAME" => Padding::Same,
+        Value::String(_) => Padding::Valid,
+        pairs => {
+            let pairs = pairs.as_array().unwrap().iter().map(numbers);
+            Padding::Explicit(pairs.map(|pair| (pair[0], pair[1])).collect())
+        }
+    }
+}
+
 /// An array that the scripts recorded.
 pub fn recorded(value: &Value) -> Tensor {
     let shape: Vec<usize> = value["shape"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect();

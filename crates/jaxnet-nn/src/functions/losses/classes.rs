@@ -1,4 +1,4 @@
-//! Losses of classes and of yes and no, and what one measures beside them.
+//! Losses by the probabilities of classes, or of yes and no, and what one measures beside them.
 
 use jaxnet_tensor::{DType, Element, Error, OrRaise, Result, Tensor, with_dtype};
 
@@ -43,20 +43,10 @@ pub fn softmax_cross_entropy(logits: &Tensor, targets: &Tensor) -> Tensor {
 /// not known yet, as in compiled functions, a label that is no class makes the loss NaN instead.
 #[track_caller]
 pub fn softmax_cross_entropy_with_integer_labels(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let op = "softmax_cross_entropy_with_integer_labels";
-    let classes = check_labels(op, logits, labels).or_raise();
-    let logits = shifted(logits, -1);
-    let of_label = if classes == 0 {
-        // There is nothing to take; as no label is a class, there are no examples.
-        logits.sum_axis(-1)
-    } else {
-        logits.take_along_axis(labels.expand_dims(-1), -1).squeeze(-1)
-    };
-    let loss = logits.exp().sum_axis(-1).log() - of_label;
-    if !labels.is_traced() {
-        return loss;
-    }
-    (labels.ge(0) & labels.lt(classes as i32)).select(loss, f64::NAN)
+    let logits = &shifted(logits, -1);
+    for_labels("softmax_cross_entropy_with_integer_labels", logits, labels, |of_label| {
+        logits.exp().sum_axis(-1).log() - of_label
+    })
 }
 
 /// The cross entropy of `sigmoid(logits)` relative to probabilities (or to 0 and 1), for each element.
@@ -143,22 +133,6 @@ pub fn poly_loss_cross_entropy(logits: &Tensor, targets: &Tensor, epsilon: f64) 
     softmax_cross_entropy(logits, targets) + wrong * epsilon
 }
 
-/// `max(0, 1 - scores * targets)` for each element, where targets are 1 and -1.
-///
-/// ```
-/// use jaxnet_nn::prelude::*;
-/// assert_eq!(hinge_loss(&tensor![0.5, 3.0, 1.0], &tensor![1.0, 1.0, -1.0]).to_vec::<f32>(), [0.5, 0.0, 2.0]);
-/// ```
-///
-/// # Panics
-///
-/// If the shapes differ.
-#[track_caller]
-pub fn hinge_loss(scores: &Tensor, targets: &Tensor) -> Tensor {
-    same_shapes("hinge_loss", "scores", scores, "targets", targets);
-    (1.0 - scores * targets).maximum(0)
-}
-
 /// The Kullback-Leibler divergence of target probabilities from predicted ones, which are given as logarithms, for
 /// each distribution along the last axis: `Σ targets * (log(targets) - log_predictions)`.
 ///
@@ -193,6 +167,24 @@ pub fn kl_divergence_with_log_targets(log_predictions: &Tensor, log_targets: &Te
     let none = log_targets.eq(f64::NEG_INFINITY);
     let log = none.select(0, log_targets) - none.select(0, log_predictions);
     (log_targets.exp() * log).sum_axis(-1)
+}
+
+/// [`kl_divergence`] of what need not be probabilities, with `exp(log_predictions) - targets` added: the Bregman
+/// divergence of `x log(x) - x`, which is at least 0 for any positive numbers and 0 only where they are equal.
+///
+/// ```
+/// use jaxnet_nn::prelude::*;
+/// let divergence = generalized_kl_divergence(&tensor![2.0, 3.0].log(), &tensor![1.0, 3.0]);
+/// assert!(divergence.allclose(1.0 - 2_f64.ln(), 1e-6, 1e-6));
+/// ```
+///
+/// # Panics
+///
+/// If the shapes differ.
+#[track_caller]
+pub fn generalized_kl_divergence(log_predictions: &Tensor, targets: &Tensor) -> Tensor {
+    same_shapes("generalized_kl_divergence", "log_predictions", log_predictions, "targets", targets);
+    kl_divergence(log_predictions, targets) + (log_predictions.exp() - targets).sum_axis(-1)
 }
 
 /// The share of examples whose greatest logit, or probability, is that of the label: classes are along the
@@ -246,6 +238,23 @@ pub fn calibration_error(probabilities: &Tensor, labels: &Tensor, bins: usize) -
     let bin = ((&confidence * bins as f64).ceil() - 1.0).clip(0.0, bins as f64 - 1.0).astype(DType::I32);
     let differences = (confidence - right).expand_dims(-1) * bin.one_hot(bins);
     differences.sum_axis(0).abs().sum() / labels.size().max(1) as f64
+}
+
+/// What `loss` makes of the scores of the right classes: checked where labels are known, NaN elsewhere.
+#[track_caller]
+pub(super) fn for_labels(op: &str, scores: &Tensor, labels: &Tensor, loss: impl FnOnce(Tensor) -> Tensor) -> Tensor {
+    let classes = check_labels(op, scores, labels).or_raise();
+    let of_label = if classes == 0 {
+        // There is nothing to take; as no label is a class, there are no examples.
+        scores.sum_axis(-1)
+    } else {
+        scores.take_along_axis(labels.expand_dims(-1), -1).squeeze(-1)
+    };
+    let loss = loss(of_label);
+    if !labels.is_traced() {
+        return loss;
+    }
+    (labels.ge(0) & labels.lt(classes as i32)).select(loss, f64::NAN)
 }
 
 /// Checks shapes, and values where they are known; gives the number of classes.

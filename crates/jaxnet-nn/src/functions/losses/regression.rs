@@ -125,14 +125,15 @@ pub fn log_cosh(predictions: &Tensor, targets: &Tensor) -> Tensor {
 pub fn cosine_similarity(predictions: &Tensor, targets: &Tensor) -> Tensor {
     same_shapes("cosine_similarity", "predictions", predictions, "targets", targets);
     let dtype = (predictions + targets).dtype().to_float();
-    let wide = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
-    let unit = |x: &Tensor| {
-        let x = x.astype(wide);
-        let length = x.square().sum_keepdims(-1);
-        // Directions of zeros are zeros, and have no infinite derivative.
-        &x * length.maximum(1e-12).rsqrt()
-    };
-    (unit(predictions) * unit(targets)).sum_axis(-1).astype(dtype)
+    (directions(predictions) * directions(targets)).sum_axis(-1).astype(dtype)
+}
+
+/// Vectors of length 1 along the last axis, in f32 at least.
+pub(super) fn directions(x: &Tensor) -> Tensor {
+    let x = x.astype(if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 });
+    let length = x.square().sum_keepdims(-1);
+    // Directions of zeros are zeros, and have no infinite derivative.
+    &x * length.maximum(1e-12).rsqrt()
 }
 
 /// 1 less the [`cosine_similarity`].

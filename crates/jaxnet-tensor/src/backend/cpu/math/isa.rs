@@ -152,7 +152,7 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
 /// `#[inline(always)] || ...` in the argument position, and take slices apart
 /// outside it, so that its captures are plain references:
 ///
-/// ```ignore
+/// ```text
 /// vectorize(Level::best(), #[inline(always)] || {
 ///     for (o, &v) in out.iter_mut().zip(x) {
 ///         *o = v * v;
