@@ -1,15 +1,25 @@
 //! `cargo xtask check`.
 
 use crate::cargo::{cargo, cargo_command, root, run, target};
+use crate::setup::{Engine, is_there};
 
 /// The tool that finds dependencies which no code names.
 const MACHETE: (&str, &str) = ("cargo-machete", "0.9.2");
 
-/// Formatting, lints, documentation, documented examples, unused dependencies.
+/// Formatting, lints, documentation, documented examples, unused dependencies; of the engines that are set up, too.
 pub fn check() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    run(cargo_command().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    let mut features = vec!["--features=".to_string()];
+    let engines = [("xla", Engine::Xla), ("torch", Engine::Torch)];
+    let there: Vec<&str> = engines.iter().filter(|(_, engine)| is_there(*engine)).map(|(name, _)| *name).collect();
+    if !there.is_empty() {
+        features.push(format!("--features={}", there.join(",")));
+    }
+    for features in &features {
+        run(cargo_command().args(["clippy", "--workspace", "--all-targets", features, "--", "-D", "warnings"]))?;
+        let doc = ["doc", "--workspace", "--no-deps", features];
+        run(cargo_command().args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
     cargo(&["test", "--workspace", "--doc"])?;
     unused_dependencies()
 }

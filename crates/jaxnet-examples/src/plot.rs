@@ -63,7 +63,7 @@ fn draw(pixels: &mut [u8], title: &str, curves: &[Curve<'_>]) -> Result<(), Stri
     };
     let mut chart = ChartBuilder::on(&root)
         .margin(20)
-        .margin_top(40)
+        .margin_top(50)
         .margin_left(80)
         .margin_bottom(40)
         .build_cartesian_2d(left..right, low - margin..high + margin)
@@ -83,13 +83,16 @@ fn draw(pixels: &mut [u8], title: &str, curves: &[Curve<'_>]) -> Result<(), Stri
         let (label, (edge, at)) = (label(y, &ys), chart.backend_coord(&(left, y)));
         write(&label, edge - 8 - text::width(&label), at - text::HEIGHT / 2, black)?;
     }
-    write(title, (WIDTH as i32 - text::width(title)) / 2, 15, black)?;
+    write(title, 80, 30 - text::HEIGHT / 2, black)?;
 
-    for (i, (name, points)) in curves.iter().enumerate() {
+    // Names stand side by side above the curves, where they hide none of them.
+    let mut end = WIDTH as i32 - 20;
+    for (i, (name, points)) in curves.iter().enumerate().rev() {
         let color = COLORS[i % COLORS.len()];
         let line = LineSeries::new(points.iter().copied(), color.stroke_width(2));
         chart.draw_series(line).map_err(|error| say(&error))?;
-        write(name, WIDTH as i32 - 30 - text::width(name), 50 + 20 * i as i32, color)?;
+        write(name, end - text::width(name), 30 - text::HEIGHT / 2, color)?;
+        end -= text::width(name) + 20;
     }
     drop(chart);
     root.present().map_err(|error| say(&error))

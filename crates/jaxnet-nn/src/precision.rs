@@ -245,7 +245,7 @@ impl LossScale {
     /// The scale after a step, which was finite or not.
     #[track_caller]
     pub fn next(&self, finite: &Tensor) -> LossScale {
-        let grows = finite & self.finite_steps.eq(self.growth_interval as i32 - 1);
+        let grows = finite & self.finite_steps.ge(self.growth_interval as i32 - 1);
         // Not beyond what f32 can hold, and not to 0.
         let grown = (&self.scale * 2.0).minimum(f64::from(f32::MAX));
         let shrunk = (&self.scale * 0.5).maximum(f64::from(f32::MIN_POSITIVE));

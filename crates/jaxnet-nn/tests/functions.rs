@@ -1,6 +1,9 @@
 //! Activations, losses and initializers against their definitions, at their kinks and far out.
 
-use jaxnet_nn::init::{Distribution, Fan, variance_scaling};
+mod common;
+
+use common::assert_recorded;
+use jaxnet_nn::init::{Distribution, Fan, Initializer, variance_scaling};
 use jaxnet_nn::prelude::*;
 
 type Function = fn(&Tensor) -> Tensor;
@@ -270,8 +273,32 @@ fn labels_that_are_no_classes_are_refused() {
     );
 }
 
-fn draw(init: impl jaxnet_nn::init::Initializer, shape: impl Into<Shape>) -> Tensor {
+fn draw(init: impl Initializer, shape: impl Into<Shape>) -> Tensor {
     init.initialize(Key::new(0), &shape.into())
+}
+
+#[test]
+fn initializers_give_what_jax_gives() {
+    let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/init.json")).unwrap();
+    let initializers: [(&str, Box<dyn Initializer>); 11] = [
+        ("normal", Box::new(normal(0.5))),
+        ("uniform", Box::new(uniform(0.5))),
+        ("truncated_normal", Box::new(truncated_normal(0.5))),
+        ("glorot_normal", Box::new(glorot_normal())),
+        ("glorot_uniform", Box::new(glorot_uniform())),
+        ("he_normal", Box::new(he_normal())),
+        ("he_uniform", Box::new(he_uniform())),
+        ("lecun_normal", Box::new(lecun_normal())),
+        ("lecun_uniform", Box::new(lecun_uniform())),
+        ("orthogonal", Box::new(orthogonal(0.5))),
+        ("fan_avg", Box::new(variance_scaling(2.0, Fan::Average, Distribution::Uniform))),
+    ];
+    assert_eq!(fixture.as_object().unwrap().len(), initializers.len());
+    for (name, initializer) in initializers {
+        for (kind, shape) in [("dense", Shape::from([5, 4])), ("conv", Shape::from([3, 2, 4, 6]))] {
+            assert_recorded(&initializer.initialize(Key::new(7), &shape), &fixture[name][kind]);
+        }
+    }
 }
 
 #[test]

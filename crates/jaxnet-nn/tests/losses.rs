@@ -30,7 +30,7 @@ fn check(name: &str, f: impl Fn(&Tensor) -> Tensor, x: &Tensor, expected: &Value
 fn activations() {
     let fixture = fixture();
     let x = Tensor::linspace(-8.0, 8.0, 33);
-    let functions: [(&str, Function); 28] = [
+    let functions: [(&str, Function); 34] = [
         ("celu", celu),
         ("elu", elu),
         ("gelu", gelu),
@@ -59,6 +59,12 @@ fn activations() {
         ("glu", glu),
         ("sparse_plus", sparse_plus),
         ("sparse_sigmoid", sparse_sigmoid),
+        ("elu_alpha", |x| elu_alpha(x, 2.0)),
+        ("celu_alpha", |x| celu_alpha(x, 2.0)),
+        ("leaky_relu_slope", |x| leaky_relu_slope(x, 0.3)),
+        ("softmax_axis", |x| softmax_axis(&x.reshape([3, 11]), 0).flatten()),
+        ("log_softmax_axis", |x| log_softmax_axis(&x.reshape([3, 11]), 0).flatten()),
+        ("standardize_axis", |x| standardize_axis(&x.reshape([3, 11]), 0).flatten()),
     ];
     let expected = &fixture["jax"]["activations"];
     assert_eq!(expected.as_object().unwrap().len(), functions.len());

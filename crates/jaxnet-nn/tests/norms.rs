@@ -89,6 +89,11 @@ fn batches_and_dtypes() {
     check_vmap(&layer, &layer.init_params(Key::new(0), &x), &x);
     let layer = RmsNorm::new();
     check_vmap(&layer, &layer.init_params(Key::new(0), &x), &x);
+    let layer = BatchNorm::batch_statistics().momentum(0.5);
+    let vars = layer.init(Key::new(0), &x);
+    assert_eq!(vars.state.paths(), Vec::<String>::new());
+    check_vmap(&layer, &vars.params, &x);
+    check_vmap(&PRelu::new(), &PRelu::new().init_params(Key::new(0), &x), &x);
     // One example alone has no batch axis; two axes may be the batch.
     let (one, layer, two) = (GroupNorm::new(3).batch_axes(0), GroupNorm::new(3), GroupNorm::new(3).batch_axes(2));
     let params = layer.init_params(Key::new(0), &x);

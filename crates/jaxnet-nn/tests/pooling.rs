@@ -65,6 +65,10 @@ fn pools_over_all_and_their_derivatives() {
     let x = wave([2, 3, 4, 5], 0.7);
     assert_near(&apply(&GlobalAvgPool::new(2), &x), &x.mean_axis([1, 2]), 1e-6);
     assert_near(&apply(&GlobalMaxPool::new(1), &x), &x.max_axis(2), 0.0);
+    assert_near(&apply(&GlobalSumPool::new(2), &x), &x.sum_axis([1, 2]), 1e-6);
+    // Parts of an axis of three: the first two elements, and the last two.
+    let (first, last) = (x.i((.., ..2)).sum_axis([1, 2]), x.i((.., 1..)).sum_axis([1, 2]));
+    assert_near(&apply(&AdaptiveSumPool::new([2, 1]), &x), &Tensor::stack(&[first, last], 1).expand_dims(2), 1e-6);
     assert_near(&apply(&AdaptiveAvgPool::new([1, 1]), &x), &x.mean_keepdims([1, 2]), 1e-6);
     assert_near(&apply(&AdaptiveMaxPool::new([3, 4]), &x), &x, 0.0);
     let deep = x.astype(DType::F64);
@@ -74,6 +78,11 @@ fn pools_over_all_and_their_derivatives() {
     check_module(&AdaptiveMaxPool::new([2, 3]), &deep, 1);
     check_vmap(&GlobalMaxPool::new(2), &Params::empty(), &x);
     check_vmap(&AdaptiveAvgPool::new([2, 3]), &Params::empty(), &x);
+    check_vmap(&AdaptiveMaxPool::new([2, 3]), &Params::empty(), &x);
+    check_vmap(&GlobalAvgPool::new(2), &Params::empty(), &x);
+    check_vmap(&MaxPool::new([2, 3]).strides([1, 2]).padding(Padding::Same), &Params::empty(), &x);
+    check_vmap(&AvgPool::new([2, 3]).padding(Padding::Same), &Params::empty(), &x);
+    check_vmap(&SumPool::new([2]), &Params::empty(), &x);
     // Integers have averages; no examples have none.
     assert_eq!(apply(&GlobalAvgPool::new(1), &tensor![[1], [2]]).to_vec::<f32>(), [1.5]);
     assert_eq!(apply(&GlobalMaxPool::new(1), &Tensor::zeros([0, 3, 2])).shape().dims(), [0, 2]);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{numbers, padding, wave};
+use common::{check_vmap, numbers, padding, wave};
 use jaxnet_nn::prelude::*;
 use serde_json::Value;
 
@@ -42,6 +42,8 @@ fn convolutions() {
             _ => convolution::<3>(case),
         };
         check(case, &layer);
+        let x = wave([&[3], &numbers(&case["input"])[..]].concat(), 0.7);
+        check_vmap(&layer, &layer.init_params(Key::new(0), &x), &x);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jaxnet_tensor::Tensor;
 
-use crate::moments::{SQUARE, averages, squares, times_rate};
+use crate::moments::{MEAN, SQUARE, averages, squares, times_rate};
 use crate::rule::{Leaves, UpdateRule};
 use crate::schedule::Schedule;
 use crate::slots::Slots;
@@ -30,12 +30,13 @@ pub struct RmsProp {
     decay: f64,
     eps: f64,
     momentum: f64,
+    centered: bool,
 }
 
 impl RmsProp {
     /// With a learning rate, which is a number or a schedule.
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
-        RmsProp { learning_rate: learning_rate.into(), decay: 0.9, eps: 1e-8, momentum: 0.0 }
+        RmsProp { learning_rate: learning_rate.into(), decay: 0.9, eps: 1e-8, momentum: 0.0, centered: false }
     }
 
     /// How much of the mean of the squared gradients stays at each update.
@@ -58,6 +59,15 @@ impl RmsProp {
         self.momentum = momentum;
         self
     }
+
+    /// Divides by the deviation of gradients from their moving average, `√(v - m² + eps)`, instead of their size, as
+    /// `rmsprop(centered=True)` of optax (Graves, [Generating Sequences With Recurrent Neural
+    /// Networks](https://arxiv.org/abs/1308.0850), 2013).
+    #[must_use]
+    pub fn centered(mut self) -> Self {
+        self.centered = true;
+        self
+    }
 }
 
 const VELOCITY: &str = "velocity";
@@ -69,6 +79,9 @@ impl UpdateRule for RmsProp {
 
     fn init_slots(&self, params: &Leaves, slots: &mut Slots) {
         slots.put(SQUARE, params.zeros());
+        if self.centered {
+            slots.put(MEAN, params.zeros());
+        }
         if self.momentum != 0.0 {
             slots.put(VELOCITY, params.zeros());
         }
@@ -76,7 +89,11 @@ impl UpdateRule for RmsProp {
 
     fn updates(&self, gradients: Vec<Tensor>, _: &Leaves, step: &Tensor, slots: &mut Slots) -> Vec<Tensor> {
         let rate = self.learning_rate.at(step);
-        let squares = averages(self.decay, SQUARE, &squares(&gradients), slots);
+        let mut squares = averages(self.decay, SQUARE, &squares(&gradients), slots);
+        if self.centered {
+            let means = averages(self.decay, MEAN, &gradients, slots);
+            squares = squares.iter().zip(&means).map(|(square, mean)| square - mean.square()).collect();
+        }
         let steps = gradients.iter().zip(&squares);
         let mut steps: Vec<Tensor> =
             steps.map(|(g, square)| times_rate(&rate, &(g / (square + self.eps).sqrt()))).collect();

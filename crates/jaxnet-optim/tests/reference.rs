@@ -77,6 +77,7 @@ fn follow_all(dtype: DType, exact: f64, scheduled: f64) {
     check("rms_prop", &RmsProp::new(0.01), exact);
     check("rms_prop_stax", &RmsProp::new(0.01).decay(0.75).eps(1e-4), exact);
     check("rms_prop_momentum", &RmsProp::new(0.01).momentum(0.8), exact);
+    check("rms_prop_centered", &RmsProp::new(0.01).decay(0.8).eps(1e-3).momentum(0.5).centered(), exact);
     check("rms_prop_momentum_stax", &RmsProp::new(0.01).decay(0.75).eps(1e-4).momentum(0.8), exact);
     check("adagrad", &Adagrad::new(0.1), exact);
     check("adagrad_stax", &Adagrad::new(0.1).initial_accumulator(0.0).eps(0.0).momentum(0.7), exact);

@@ -177,7 +177,7 @@ fn train(options: &Cli) -> Result<()> {
     run.finish(&nets)
 }
 
-/// The mean confidence and the share of right answers, in each range of confidence that has any.
+/// The mean confidence and the share of right answers, in each range of confidence that has more than a few of them.
 fn calibration(probabilities: &Tensor, labels: &Tensor) -> Vec<(f64, f64)> {
     let confidence = probabilities.max_axis(-1).to_vec::<f32>();
     let right = probabilities.argmax(-1).eq(labels).to_vec::<bool>();
@@ -186,7 +186,7 @@ fn calibration(probabilities: &Tensor, labels: &Tensor) -> Vec<(f64, f64)> {
         let inside = || confidence.iter().zip(&right).filter(move |(confidence, _)| bin(**confidence) == i);
         let count = inside().count() as f64;
         let mean = inside().map(|(confidence, _)| f64::from(*confidence)).sum::<f64>() / count;
-        (count > 0.0).then(|| (mean, inside().filter(|(_, right)| **right).count() as f64 / count))
+        (count >= 5.0).then(|| (mean, inside().filter(|(_, right)| **right).count() as f64 / count))
     });
     points.collect()
 }

@@ -146,10 +146,18 @@ impl Run {
         if self.asked_to_stop.load(Ordering::Relaxed) {
             self.bar.finish_and_clear();
             self.save(step, state)?;
+            self.save_profile()?;
             println!("stopped after step {step}; go on with --resume");
             std::process::exit(INTERRUPTED);
         }
         Ok(())
+    }
+
+    fn save_profile(&mut self) -> Result<()> {
+        match (self.profile.take(), &self.options.profile) {
+            (Some(profile), Some(path)) => profile.save(path),
+            _ => Ok(()),
+        }
     }
 
     /// Shows a bar of so many steps, of which some are done, on standard error, if that is a terminal.
@@ -232,9 +240,7 @@ impl Run {
         plot::save(self.path("loss.png"), "loss by step", &[Curve { name: "training loss", points }])?;
         Tensor::from(self.losses()).save_npy(self.path("losses.npy"))?;
         save(state, self.path("state.safetensors"))?;
-        if let (Some(profile), Some(path)) = (self.profile.take(), &self.options.profile) {
-            profile.save(path)?;
-        }
+        self.save_profile()?;
         println!("what was made is in {}", self.out.display());
         match self.options.check && !self.shortcomings.is_empty() {
             true => Err(Error::invalid("--check", self.shortcomings.join("; "))),

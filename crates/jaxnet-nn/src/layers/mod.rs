@@ -20,7 +20,10 @@ pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Attend, Embedding};
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
-pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, SumPool};
+pub use pool::{
+    AdaptiveAvgPool, AdaptiveMaxPool, AdaptiveSumPool, AvgPool, GlobalAvgPool, GlobalMaxPool, GlobalSumPool, MaxPool,
+    SumPool,
+};
 pub use prelu::PRelu;
 pub use recurrent::{
     Bidirectional, GruCell, LstmCell, RecurrentCell, ResetAfterGruCell, Rnn, RnnCell, RnnFromCarry, RnnWithCarry,

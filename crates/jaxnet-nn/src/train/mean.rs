@@ -16,6 +16,7 @@ use jaxnet_tensor::{DType, Tensor, Tree};
 /// ```
 #[derive(Clone, Debug, Tree)]
 pub struct Mean {
+    // In f64, in which a count of elements goes on growing.
     total: Tensor,
     count: Tensor,
 }
@@ -23,13 +24,13 @@ pub struct Mean {
 impl Mean {
     /// The mean of no values, which is not a number.
     pub fn new() -> Mean {
-        Mean { total: Tensor::scalar(0_f32), count: Tensor::scalar(0_f32) }
+        Mean { total: Tensor::scalar(0_f64), count: Tensor::scalar(0_f64) }
     }
 
     /// With all elements of a tensor, of whatever dtype.
     #[must_use]
     pub fn add(&self, values: &Tensor) -> Mean {
-        let total = &self.total + values.astype(DType::F32).sum();
+        let total = &self.total + values.astype(DType::F64).sum();
         Mean { total, count: &self.count + values.size() as f64 }
     }
 
@@ -37,7 +38,7 @@ impl Mean {
     #[must_use]
     #[track_caller]
     pub fn add_weighted(&self, values: &Tensor, weights: &Tensor) -> Mean {
-        let (values, weights) = (values.astype(DType::F32), weights.astype(DType::F32).broadcast_to(values.shape()));
+        let (values, weights) = (values.astype(DType::F64), weights.astype(DType::F64).broadcast_to(values.shape()));
         Mean { total: &self.total + (values * &weights).sum(), count: &self.count + weights.sum() }
     }
 
@@ -49,7 +50,7 @@ impl Mean {
 
     /// The mean, an f32 scalar; not a number where there were no values.
     pub fn value(&self) -> Tensor {
-        &self.total / &self.count
+        (&self.total / &self.count).astype(DType::F32)
     }
 }
 

@@ -40,8 +40,9 @@ pub struct BatchNorm {
     tag: Tag,
     /// The axes to take statistics over; all but the last if not said.
     axes: Option<Vec<isize>>,
-    /// For running statistics, if they are kept.
-    momentum: Option<f64>,
+    /// Whether running statistics are kept.
+    running: bool,
+    momentum: f64,
     epsilon: f64,
     center: bool,
     scale: bool,
@@ -62,7 +63,8 @@ impl BatchNorm {
         BatchNorm {
             tag: Tag::new("batch_norm"),
             axes: None,
-            momentum: Some(0.99),
+            running: true,
+            momentum: 0.99,
             epsilon: 1e-5,
             center: true,
             scale: true,
@@ -73,7 +75,7 @@ impl BatchNorm {
 
     /// With the statistics of the current batch in evaluation too, as JAXnet has it, and without state.
     pub fn batch_statistics() -> Self {
-        BatchNorm { momentum: None, ..BatchNorm::new() }
+        BatchNorm { running: false, ..BatchNorm::new() }
     }
 
     /// The axes to take statistics over, as `[0, 1, 2]`; negative ones count from the end.
@@ -81,7 +83,7 @@ impl BatchNorm {
         BatchNorm { axes: Some(axes.into()), ..self }
     }
 
-    /// Which share of the running statistics stays at each step; 0.99 otherwise.
+    /// Which share of the running statistics, if there are any, stays at each step; 0.99 otherwise.
     ///
     /// # Panics
     ///
@@ -91,7 +93,7 @@ impl BatchNorm {
         if !(0.0..=1.0).contains(&momentum) {
             raise(Error::invalid("BatchNorm", format!("the momentum must be in 0..=1, got {momentum}")));
         }
-        BatchNorm { momentum: Some(momentum), ..self }
+        BatchNorm { momentum, ..self }
     }
 
     /// What is added to the variance; 1e-5 otherwise.
@@ -163,9 +165,9 @@ impl Module<Tensor> for BatchNorm {
             let variance = (&x - beside(&mean)).square().mean_axis(&axes[..]);
             (mean, variance)
         };
-        let (mean, variance) = match self.momentum {
-            None => batch(),
-            Some(momentum) => {
+        let (mean, variance) = match self.running {
+            false => batch(),
+            true => {
                 let (old_mean, old_var) =
                     (cx.state("mean", || Tensor::zeros(&stay)), cx.state("var", || Tensor::ones(&stay)));
                 for (name, found) in [("mean", &old_mean), ("var", &old_var)] {
@@ -184,7 +186,7 @@ impl Module<Tensor> for BatchNorm {
                     let (mean, variance) = batch();
                     let next = |old: &Tensor, new: &Tensor| {
                         let new = new.stop_gradient().astype(old.dtype());
-                        old * momentum + new * (1.0 - momentum)
+                        old * self.momentum + new * (1.0 - self.momentum)
                     };
                     cx.set_state("mean", &next(&old_mean, &mean));
                     let n: usize = axes.iter().map(|&axis| x.shape()[axis]).product();

@@ -117,3 +117,22 @@ adaptive_pool! {
     /// ```
     AdaptiveMaxPool, "adaptive_max_pool", Tensor::clone, |x, axis| x.max_axis(axis)
 }
+
+adaptive_pool! {
+    /// Sums over an input of shape [batch.., spatial.., channels], to given sizes of the spatial axes, whatever they
+    /// were.
+    ///
+    /// Each axis is cut into as equal parts as it can be, which overlap where they do not come out even, as those of
+    /// [`AdaptiveAvgPool`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let pool = AdaptiveSumPool::new([2]);
+    /// let x = tensor![[1], [3], [8]];
+    /// assert_eq!(pool.apply(&Params::empty(), &x).to_vec::<i32>(), [4, 11]);
+    /// ```
+    AdaptiveSumPool, "adaptive_sum_pool", Tensor::clone, |x, axis| x.sum_axis(axis)
+}

@@ -89,3 +89,18 @@ global_pool! {
     /// ```
     GlobalMaxPool, "global_max_pool", |x, axes| x.max_axis(axes)
 }
+
+global_pool! {
+    /// The sum over all spatial axes of an input of shape [batch.., spatial.., channels], for each channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_nn::prelude::*;
+    ///
+    /// let pool = GlobalSumPool::new(1);
+    /// let signal = tensor![[1, 5], [3, 2]];
+    /// assert_eq!(pool.apply(&Params::empty(), &signal).to_vec::<i32>(), [4, 7]);
+    /// ```
+    GlobalSumPool, "global_sum_pool", |x, axes| x.sum_axis(axes)
+}

@@ -4,8 +4,8 @@ mod adaptive;
 mod global;
 mod window;
 
-pub use adaptive::{AdaptiveAvgPool, AdaptiveMaxPool};
-pub use global::{GlobalAvgPool, GlobalMaxPool};
+pub use adaptive::{AdaptiveAvgPool, AdaptiveMaxPool, AdaptiveSumPool};
+pub use global::{GlobalAvgPool, GlobalMaxPool, GlobalSumPool};
 pub use window::{AvgPool, MaxPool, SumPool};
 
 use jaxnet_tensor::Tensor;

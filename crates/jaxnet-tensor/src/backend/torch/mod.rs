@@ -77,7 +77,10 @@ impl Backend for TorchBackend {
         }
         let tensor = &TorchBuffer::of(buffer).tensor;
         let mut read = || tensor.f_contiguous()?.f_to_device(tch::Device::Cpu)?.f_copy_data_u8(bytes, aval.size());
-        read().map_err(|error| self.fail(0, error))
+        read().map_err(|error| {
+            let device = if let tch::Device::Cuda(index) = tensor.device() { index } else { 0 };
+            self.fail(device, error)
+        })
     }
 
     fn execute(
