@@ -46,9 +46,13 @@ impl Machine {
     }
 
     fn setup(&self) -> Command {
+        self.setup_of("xla")
+    }
+
+    fn setup_of(&self, engine: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(["setup", "xla", "--into"]).arg(self.path("native")).env("PATH", self.path("bin"));
-        for variable in ["XLA_EXTENSION_DIR", "LIBCLANG_PATH", "C_INCLUDE_PATH", "JAXNET_PJRT_CPU_PLUGIN"] {
+        command.args(["setup", engine, "--into"]).arg(self.path("native")).env("PATH", self.path("bin"));
+        for variable in ["LIBTORCH", "XLA_EXTENSION_DIR", "LIBCLANG_PATH", "C_INCLUDE_PATH", "JAXNET_PJRT_CPU_PLUGIN"] {
             command.env_remove(variable);
         }
         command
@@ -89,6 +93,25 @@ fn a_machine_without_python_or_pip_or_a_compiler() {
     assert!(text.contains("has no pip") && text.contains("apt install python3-pip"), "{text}");
     let text = Machine::new(&[("python3", "#!/bin/sh\n")]).refusal();
     assert!(text.contains("no C++ compiler") && text.contains("apt install g++"), "{text}");
+}
+
+#[test]
+fn copies_of_the_users_own_are_taken() {
+    // On a machine that could fetch nothing.
+    let machine = Machine::new(&[]);
+    let own = machine.path("own");
+    fs::create_dir_all(own.join("lib")).unwrap();
+    let text = refusal({
+        let mut setup = machine.setup_of("torch");
+        setup.env("LIBTORCH", &own);
+        setup
+    });
+    assert!(text.contains("LIBTORCH is set to") && text.contains("unset it"), "{text}");
+    fs::write(own.join("lib/libtorch.so"), "").unwrap();
+    let output = machine.setup_of("torch").env("LIBTORCH", &own).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && text.contains("(LIBTORCH is set)"), "{text}");
+    assert!(!machine.path("native").exists());
 }
 
 #[test]

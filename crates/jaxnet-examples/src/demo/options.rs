@@ -25,7 +25,7 @@ pub struct Options {
     /// A file for a line of JSON per epoch [default: metrics.jsonl in the output folder]
     #[arg(long)]
     pub metrics: Option<PathBuf>,
-    /// Writes where the time goes, a timeline that https://ui.perfetto.dev opens; best of a few --steps.
+    /// Writes where the time goes, a timeline that ui.perfetto.dev opens; best of a few --steps.
     #[arg(long)]
     pub profile: Option<PathBuf>,
     /// A short run on less data, for less than a minute.

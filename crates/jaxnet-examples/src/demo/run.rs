@@ -186,10 +186,9 @@ impl Run {
         self.losses.values()
     }
 
-    /// The mean of the last so many losses.
-    pub fn mean_loss(&mut self, count: usize) -> f64 {
-        let all = self.losses.values();
-        let last = &all[all.len().saturating_sub(count)..];
+    /// The mean loss of the last epoch, as far as it went, where epochs have so many steps; NaN before the first step.
+    pub fn mean_loss(&mut self, steps_per_epoch: usize) -> f64 {
+        let last = self.losses.values().chunks(steps_per_epoch.max(1)).next_back().unwrap_or_default();
         last.iter().map(|loss| f64::from(*loss)).sum::<f64>() / last.len() as f64
     }
 

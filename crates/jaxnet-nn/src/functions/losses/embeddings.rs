@@ -27,8 +27,8 @@ pub fn triplet_margin_loss(anchors: &Tensor, positives: &Tensor, negatives: &Ten
     (distance(positives) - distance(negatives) + margin).maximum(0)
 }
 
-/// The contrastive loss of SimCLR (Chen et al. 2020), "NT-Xent": the cross entropy by which, of embeddings [n,
-/// features], each pair of equal labels [n] is told from the pairs of different labels, by the cosines of their
+/// The contrastive loss of SimCLR (Chen et al. 2020), "NT-Xent": the cross entropy by which, of embeddings of shape
+/// `[n, features]`, each pair of equal labels `[n]` is told from the pairs of different labels, by the cosines of their
 /// angles divided by the temperature (0.07 in optax). The mean over all pairs of equal labels; NaN if there are none.
 ///
 /// ```
