@@ -90,7 +90,9 @@ impl Device {
 
     /// The CPU device of the libtorch engine; there is one, with index 0.
     ///
-    /// The library itself is loaded with the program, which does not start without it.
+    /// The library itself is loaded with the program, which does not start without it. Once a device of this engine is
+    /// asked for, all of the library's new arrays on the host are in memory that is kept to be used again, up to 1 GB
+    /// (`clear_caches` gives it back): a program that also calls the library by itself on other threads asks before.
     ///
     /// # Errors
     ///
@@ -136,7 +138,8 @@ impl Device {
         Device { backend, index }
     }
 
-    /// Forgets what is compiled for this device; what is used again is compiled again.
+    /// Forgets what is compiled for this device, and gives the system the memory that waits to be used again; what
+    /// is used again is compiled again.
     ///
     /// Some thousand programs are kept, those that were used last. That can be too many: on Linux, a process has
     /// room for 65,530 pieces of memory (`vm.max_map_count`), of which XLA's CPU devices take some for each loop

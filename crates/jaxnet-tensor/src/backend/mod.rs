@@ -7,6 +7,7 @@ pub mod cpu;
 mod execute;
 mod fallback;
 mod interpreter;
+mod memory;
 pub mod portable;
 #[cfg(feature = "torch")]
 pub mod torch;

@@ -9,6 +9,8 @@ pub(crate) mod math;
 use std::sync::Arc;
 
 pub use buffer::CpuBuffer;
+#[cfg(feature = "torch")]
+pub(crate) use kernels::random_bits;
 
 use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Operand};
 use crate::aval::{Aval, Literal, Scalar};
@@ -55,6 +57,10 @@ impl Backend for CpuBackend {
 
     fn compile(&self, _device: &Device, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(compile::CpuExecutable::new(&crate::program::simplify(program)?)?))
+    }
+
+    fn clear_caches(&self) {
+        super::memory::give_back();
     }
 }
 

@@ -1,9 +1,9 @@
 //! libtorch's devices.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
-use super::TorchBackend;
+use super::{TorchBackend, memory};
 use crate::device::Device;
 use crate::error::{Error, Result};
 
@@ -14,6 +14,8 @@ const VERSION: &str = "2.13.0";
 pub(crate) fn device(cuda: bool, index: usize) -> Result<Device> {
     static BACKENDS: [OnceLock<Arc<TorchBackend>>; 2] = [OnceLock::new(), OnceLock::new()];
     static VERSION_FITS: OnceLock<Result<(), String>> = OnceLock::new();
+    static MEMORY: Once = Once::new();
+    MEMORY.call_once(memory::use_ours);
     let backend = BACKENDS[cuda as usize].get_or_init(|| TorchBackend::new(cuda));
     let device = Device::new(backend.clone(), index);
     let maps = || std::fs::read_to_string("/proc/self/maps").unwrap_or_default();

@@ -14,6 +14,7 @@ mod fuse;
 mod in_place;
 mod index;
 mod linalg;
+mod memory;
 mod native;
 mod random;
 mod reduce;
@@ -126,6 +127,10 @@ impl Backend for TorchBackend {
         Ok(Arc::new(TorchExecutable::new(device, on, &crate::program::simplify(program)?, donated)?))
     }
 
+    fn clear_caches(&self) {
+        super::memory::give_back();
+    }
+
     fn wait(&self, buffer: &dyn Buffer) -> Result<()> {
         if let tch::Device::Cuda(index) = TorchBuffer::of(buffer).tensor.device() {
             tch::Cuda::synchronize(index as i64);
@@ -153,7 +158,7 @@ fn run(
         Primitive::Index(op) => one(index::run(op, inputs, avals, &outputs[0])),
         Primitive::Sort(op) => sort::run(op, inputs, avals),
         Primitive::Linalg(op) => linalg::run(op, inputs, avals, outputs, device),
-        Primitive::Random(op) => random::run(op, inputs, &outputs[0]),
+        Primitive::Random(op) => random::run(op, inputs, &outputs[0], device),
         Primitive::Control(op) => unreachable!("{} holds programs, which the caller runs", op.name()),
     }
 }

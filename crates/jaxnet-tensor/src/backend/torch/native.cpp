@@ -1,8 +1,9 @@
-// Operations of libtorch that the crate tch does not expose.
+// What the crate tch does not expose of libtorch.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CPUAllocator.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -31,3 +32,32 @@ extern "C" char *jaxnet_convolution_kernel_gradient(const at::Tensor *cotangent,
 }
 
 extern "C" void jaxnet_free_text(char *text) { free(text); }
+
+namespace {
+
+// The host's memory for arrays, from whoever gave these functions.
+struct Memory final : c10::Allocator {
+  void *(*take)(size_t);
+  void (*give)(void *);
+
+  Memory(void *(*take)(size_t), void (*give)(void *)) : take(take), give(give) {}
+
+  c10::DataPtr allocate(size_t bytes) override {
+    void *array = bytes == 0 ? nullptr : take(bytes);
+    TORCH_CHECK(bytes == 0 || array != nullptr, "there is no memory of ", bytes, " bytes for a tensor");
+    return {array, array, give, c10::Device(c10::DeviceType::CPU)};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return give; }
+
+  void copy_data(void *to, const void *from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+};
+
+}  // namespace
+
+// From now on, new arrays are in memory of `take`, which gives null where there is none, and go to `give`, which
+// ignores null.
+extern "C" void jaxnet_use_memory(void *(*take)(size_t), void (*give)(void *)) {
+  // Arrays may be freed as late as when the process ends.
+  c10::SetCPUAllocator(new Memory(take, give));
+}

@@ -1,4 +1,4 @@
-//! Operations of libtorch that the crate `tch` does not expose, by way of `native.cpp`.
+//! What the crate `tch` does not expose of libtorch, by way of `native.cpp`.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_void};
@@ -19,6 +19,7 @@ unsafe extern "C" {
         result: *mut *mut c_void,
     ) -> *mut c_char;
     fn jaxnet_free_text(text: *mut c_char);
+    fn jaxnet_use_memory(take: unsafe extern "C" fn(usize) -> *mut c_void, give: unsafe extern "C" fn(*mut c_void));
 }
 
 /// The gradient by its kernel, "OI…" of this shape, of the convolution of `input`, "NC…", from that by its
@@ -57,4 +58,19 @@ pub(super) fn convolution_kernel_gradient(
         message
     };
     Err(TchError::Torch(message))
+}
+
+/// Has libtorch put the arrays that are made from now on into memory of `take`, until they go to `give`.
+///
+/// # Safety
+///
+/// No other thread makes an array of libtorch's meanwhile. `take` gives, for any number of bytes but 0, memory that is
+/// aligned to 64 bytes and nobody else's until `give` has it, or null where there is none. `give` takes null, too. Both
+/// can be called by any thread, and neither unwinds.
+pub(super) unsafe fn use_memory(
+    take: unsafe extern "C" fn(usize) -> *mut c_void,
+    give: unsafe extern "C" fn(*mut c_void),
+) {
+    // SAFETY: as the caller says.
+    unsafe { jaxnet_use_memory(take, give) }
 }

@@ -18,6 +18,8 @@ mod window;
 
 pub(crate) use elementwise::{Chunk, apply};
 pub(crate) use index::update_slice;
+#[cfg(feature = "torch")]
+pub(crate) use random::random_bits;
 pub(crate) use random::threefry;
 
 use bytemuck::Pod;

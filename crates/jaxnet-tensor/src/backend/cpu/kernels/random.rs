@@ -14,17 +14,24 @@ pub(super) fn run(op: &Random, inputs: &[Input<'_>], outputs: &mut [Output<'_>])
     match op {
         Random::Threefry2x32 => {
             let [first, second] = outputs else { unreachable!("threefry has two results") };
-            let operand = |i: usize| (inputs[i].slice::<u32>(), inputs[i].aval.rank() == 0);
-            let operands = [0, 1, 2, 3].map(operand);
-            let (first, second) = (first.slice::<u32>(), second.slice::<u32>());
-            let tasks = first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)).enumerate();
-            let task = |(i, (first, second)): (usize, (&mut [u32], &mut [u32]))| {
-                let len = first.len();
-                let parts = operands.map(|(words, scalar)| if scalar { words } else { &words[i * TASK..][..len] });
-                threefry(parts, operands.map(|(_, scalar)| scalar), first, second);
-            };
-            if tasks.len() == 1 { tasks.into_par_iter().for_each(task) } else { tasks.for_each(task) }
+            let operands = [0, 1, 2, 3].map(|i| (inputs[i].slice::<u32>(), inputs[i].aval.rank() == 0));
+            random_bits(operands, first.slice(), second.slice());
         }
+    }
+}
+
+/// Random words, in parallel where there are many. An operand is one word for all, where so said, or one for each.
+pub(crate) fn random_bits(operands: [(&[u32], bool); 4], first: &mut [u32], second: &mut [u32]) {
+    let task = |(i, (first, second)): (usize, (&mut [u32], &mut [u32]))| {
+        let len = first.len();
+        let parts = operands.map(|(words, scalar)| if scalar { words } else { &words[i * TASK..][..len] });
+        threefry(parts, operands.map(|(_, scalar)| scalar), first, second);
+    };
+    if first.len() <= TASK {
+        // Other threads take longer to hear of it.
+        task((0, (first, second)));
+    } else {
+        first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)).enumerate().for_each(task);
     }
 }
 
