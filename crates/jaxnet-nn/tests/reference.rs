@@ -1,4 +1,4 @@
-//! Convolutions beside JAX's and Flax's numbers, which `fixtures/make.py` wrote down.
+//! Convolutions and dropout beside JAX's and Flax's numbers, which `fixtures/make.py` wrote down.
 
 mod common;
 
@@ -116,4 +116,20 @@ fn dimension_numbers_that_do_not_fit_are_refused() {
         message.contains("2 spatial axes, a batch and a channel axis, got an input of shape [2, 3, 5]"),
         "{message}"
     );
+}
+
+/// The same elements of the same key, also of keys in compiled functions.
+#[test]
+fn dropout() {
+    for case in fixture()["dropout"].as_array().unwrap() {
+        let x = wave(numbers(&case["input"]), 0.7);
+        let shared = case["broadcast"].as_array().unwrap().iter().map(|axis| axis.as_i64().unwrap() as isize);
+        let layer = Dropout::new(case["rate"].as_f64().unwrap()).broadcast(shared.collect::<Vec<_>>());
+        let expected: Vec<f64> = case["output"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        let expected = Tensor::from(expected).astype(DType::F32).reshape(x.shape());
+        let run = |(key, x): (Key, Tensor)| layer.call(&Vars::default(), &x, Mode::Train(key)).0;
+        for y in [run((Key::new(3), x.clone())), jit(run).call((Key::new(3), x.clone()))] {
+            assert!(y.allclose(&expected, 1e-6, 1e-6), "{case}: {y}");
+        }
+    }
 }
