@@ -91,8 +91,9 @@ impl Device {
     /// The CPU device of the libtorch engine; there is one, with index 0.
     ///
     /// The library itself is loaded with the program, which does not start without it. Once a device of this engine is
-    /// asked for, all of the library's new arrays on the host are in memory that is kept to be used again, up to 1 GB
-    /// (`clear_caches` gives it back): a program that also calls the library by itself on other threads asks before.
+    /// asked for, all of the library's new arrays on the host are in memory that is kept to be used again, up to an
+    /// eighth of the machine's (`clear_caches` gives it back); a program that also calls the library by itself, on
+    /// other threads, asks for the device before that.
     ///
     /// # Errors
     ///

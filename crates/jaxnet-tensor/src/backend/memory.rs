@@ -8,19 +8,30 @@ use std::alloc::{self, Layout};
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Wide enough for any vector instruction, and a cache line.
-pub(super) const ALIGNMENT: usize = 64;
+const ALIGNMENT: usize = 64;
 
 /// Blocks up to this size wait per thread, which is fastest; larger ones are shared.
 const SMALL: usize = 32 << 10;
 /// How many blocks of a small class wait in a thread.
 const SMALL_KEPT: usize = 64;
-/// How many bytes of larger blocks wait in all.
-const LARGE_KEPT: usize = 1 << 30;
 
-/// Memory of one owner, initialized to whatever was there before; when dropped it waits for the next owner.
+/// How many bytes of larger blocks wait in all: an eighth of the machine's memory, where that is known, and no less
+/// than 1 GB.
+fn large_kept() -> usize {
+    static KEPT: OnceLock<usize> = OnceLock::new();
+    *KEPT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+        let kilobytes = total.and_then(|number| number.parse::<usize>().ok()).unwrap_or(0);
+        (kilobytes / 8).saturating_mul(1024).max(1 << 30)
+    })
+}
+
+/// Memory of one owner, aligned for any number and initialized to whatever was there before; when dropped it waits
+/// for the next owner.
 pub(super) struct Block(ManuallyDrop<Memory>);
 
 impl Block {
@@ -33,36 +44,39 @@ impl Block {
         } else {
             large_pool().take(class)
         };
-        Some(Block(ManuallyDrop::new(waiting.or_else(|| Memory::of_system(class))?)))
+        let memory = waiting.or_else(|| Memory::of_system(class)).or_else(|| {
+            give_back();
+            Memory::of_system(class)
+        });
+        Some(Block(ManuallyDrop::new(memory?)))
     }
 
     /// The bytes; there may be more than were asked for.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the memory is as large as its class, initialized, and borrowed through `self`.
-        unsafe { std::slice::from_raw_parts(self.0.pointer.as_ptr(), class_size(self.0.class)) }
+        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), class_size(self.0.class())) }
     }
 
     /// The bytes, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`, and borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.0.pointer.as_ptr(), class_size(self.0.class)) }
+        unsafe { std::slice::from_raw_parts_mut(self.0.start.as_ptr(), class_size(self.0.class())) }
     }
 
-    /// Gives the block to others, who owe it to `from_raw`: where it starts, and its class.
+    /// Gives the block away: where it starts, which is owed to `from_raw`.
     #[cfg(feature = "torch")]
-    pub fn into_raw(self) -> (NonNull<u8>, usize) {
-        let block = ManuallyDrop::new(self);
-        (block.0.pointer, block.0.class)
+    pub fn into_raw(self) -> NonNull<u8> {
+        ManuallyDrop::new(self).0.start
     }
 
     /// A block that was given away.
     ///
     /// # Safety
     ///
-    /// These are the results of one `into_raw`, come back once, and nobody uses the memory any more.
+    /// It is the result of one `into_raw`, comes back once, and nobody uses the memory any more.
     #[cfg(feature = "torch")]
-    pub unsafe fn from_raw(pointer: NonNull<u8>, class: usize) -> Block {
-        Block(ManuallyDrop::new(Memory { pointer, class }))
+    pub unsafe fn from_raw(start: NonNull<u8>) -> Block {
+        Block(ManuallyDrop::new(Memory { start }))
     }
 }
 
@@ -70,9 +84,9 @@ impl Drop for Block {
     fn drop(&mut self) {
         // SAFETY: the block is being dropped, so that nobody takes its memory again.
         let memory = unsafe { ManuallyDrop::take(&mut self.0) };
-        let class = memory.class;
+        let class = memory.class();
         if class_size(class) > SMALL {
-            let too_many = large_pool().give(memory);
+            let too_many = large_pool().give(memory, large_kept());
             // The system is slow to take them, and others may be waiting for the pool.
             drop(too_many);
             return;
@@ -93,14 +107,22 @@ impl Drop for Block {
 /// Gives the system the blocks that wait: this thread's small ones, and all large ones.
 pub(super) fn give_back() {
     let _ = SMALL_POOL.try_with(RefCell::take);
-    let large = std::mem::replace(&mut *large_pool(), LargePool::new(LARGE_KEPT));
+    let large = std::mem::replace(&mut *large_pool(), LargePool::new());
     drop(large);
 }
 
 /// Memory of the system's, which has it back when this is dropped. Always initialized.
+///
+/// What is known of it is in front of it, so that its start alone says who it is.
 struct Memory {
-    pointer: NonNull<u8>,
-    class: usize,
+    start: NonNull<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Header {
+    class: u32,
+    /// From the start of what the system gave.
+    offset: u32,
 }
 
 // SAFETY: plain bytes with a single owner, which any thread may free.
@@ -111,27 +133,48 @@ unsafe impl Sync for Memory {}
 impl Memory {
     fn of_system(class: usize) -> Option<Memory> {
         // SAFETY: the size is not 0. Zeroed, so that the memory is initialized.
-        let pointer = unsafe { alloc::alloc_zeroed(layout(class)) };
-        NonNull::new(pointer).map(|pointer| Memory { pointer, class })
+        let given = NonNull::new(unsafe { alloc::alloc_zeroed(layout(class)?) })?;
+        // The system gives large zeros for free only with the alignment that all of its memory has, so the rest of
+        // the alignment is our own.
+        let offset = ALIGNMENT - given.as_ptr() as usize % ALIGNMENT;
+        // SAFETY: `offset` is at least the header's size, as both the alignment and the place are multiples of it,
+        // and at most the alignment, for which there is room; so the header is in front of the start, and aligned.
+        unsafe {
+            let start = given.add(offset);
+            start.cast::<Header>().sub(1).write(Header { class: class as u32, offset: offset as u32 });
+            Some(Memory { start })
+        }
+    }
+
+    fn header(&self) -> Header {
+        // SAFETY: written by `of_system`, and by nobody since.
+        unsafe { self.start.cast::<Header>().sub(1).read() }
+    }
+
+    fn class(&self) -> usize {
+        self.header().class as usize
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated by `of_system` with this layout, and nobody else has it.
-        unsafe { alloc::dealloc(self.pointer.as_ptr(), layout(self.class)) }
+        let Header { class, offset } = self.header();
+        let layout = layout(class as usize).expect("as when it was allocated");
+        // SAFETY: allocated by `of_system` with this layout so much before the start, and nobody else has it.
+        unsafe { alloc::dealloc(self.start.sub(offset as usize).as_ptr(), layout) }
     }
 }
 
-fn layout(class: usize) -> Layout {
-    Layout::from_size_align(class_size(class), ALIGNMENT).expect("sizes fit the address space")
+/// What is asked of the system for a class.
+fn layout(class: usize) -> Option<Layout> {
+    Layout::from_size_align(class_size(class) + ALIGNMENT, 16).ok()
 }
 
 thread_local! {
     static SMALL_POOL: RefCell<Vec<Vec<Memory>>> = const { RefCell::new(Vec::new()) };
 }
 
-static LARGE_POOL: Mutex<LargePool> = Mutex::new(LargePool::new(LARGE_KEPT));
+static LARGE_POOL: Mutex<LargePool> = Mutex::new(LargePool::new());
 
 fn large_pool() -> MutexGuard<'static, LargePool> {
     LARGE_POOL.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,7 +183,6 @@ fn large_pool() -> MutexGuard<'static, LargePool> {
 struct LargePool {
     classes: Vec<Class>,
     bytes: usize,
-    most: usize,
     /// Counts what is taken and given.
     now: u64,
 }
@@ -152,8 +194,8 @@ struct Class {
 }
 
 impl LargePool {
-    const fn new(most: usize) -> Self {
-        LargePool { classes: Vec::new(), bytes: 0, most, now: 0 }
+    const fn new() -> Self {
+        LargePool { classes: Vec::new(), bytes: 0, now: 0 }
     }
 
     fn take(&mut self, class: usize) -> Option<Memory> {
@@ -167,9 +209,10 @@ impl LargePool {
 
     /// Keeps a block, and returns those that there is no room for: of the sizes that nobody has asked for the
     /// longest, so that room goes to what the program does now.
-    fn give(&mut self, memory: Memory) -> Vec<Memory> {
-        let (class, size) = (memory.class, class_size(memory.class));
-        if size > self.most {
+    fn give(&mut self, memory: Memory, most: usize) -> Vec<Memory> {
+        let class = memory.class();
+        let size = class_size(class);
+        if size > most {
             return vec![memory];
         }
         self.now += 1;
@@ -177,11 +220,11 @@ impl LargePool {
             self.classes.resize_with(class + 1, Class::default);
         }
         let mut too_many = Vec::new();
-        while self.bytes + size > self.most {
+        while self.bytes + size > most {
             let others = self.classes.iter_mut().filter(|class| !class.waiting.is_empty());
             let oldest = others.min_by_key(|class| class.last_used).expect("what fills the pool");
             let evicted = oldest.waiting.pop().expect("not empty");
-            self.bytes -= class_size(evicted.class);
+            self.bytes -= class_size(evicted.class());
             too_many.push(evicted);
         }
         self.classes[class].last_used = self.now;
@@ -233,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_aligned_and_as_large_as_they_should_be() {
+        for bytes in [0, 1, 64, 100, 5_000, SMALL, SMALL + 1, 3 << 20] {
+            let mut block = Block::new(bytes).unwrap();
+            assert!(block.bytes().len() >= bytes);
+            assert_eq!(block.bytes().as_ptr() as usize % ALIGNMENT, 0);
+            block.bytes_mut().fill(0xAB);
+        }
+    }
+
+    #[test]
     fn there_is_an_end_to_memory() {
         assert!(Block::new(usize::MAX).is_none());
         assert!(Block::new(isize::MAX as usize / 4).is_none());
@@ -246,17 +299,17 @@ mod tests {
     fn room_is_for_the_sizes_that_were_used_last() {
         const ROOM: usize = 1 << 20;
         const PART: usize = ROOM / 4;
-        let mut pool = LargePool::new(ROOM);
+        let mut pool = LargePool::new();
         for size in [PART, 1 << 10, PART, PART] {
-            assert_eq!(pool.give(memory(size)).len(), 0, "there is room");
+            assert_eq!(pool.give(memory(size), ROOM).len(), 0, "there is room");
         }
         let taken = pool.take(class_of(1 << 10)).expect("one is waiting");
         assert!(pool.take(class_of(1 << 10)).is_none());
-        assert_eq!(pool.give(taken).len(), 0);
-        let evicted = pool.give(memory(2 * PART));
-        assert_eq!(evicted.iter().map(|memory| class_size(memory.class)).collect::<Vec<_>>(), [PART, PART]);
+        assert_eq!(pool.give(taken, ROOM).len(), 0);
+        let evicted = pool.give(memory(2 * PART), ROOM);
+        assert_eq!(evicted.iter().map(|memory| class_size(memory.class())).collect::<Vec<_>>(), [PART, PART]);
         assert_eq!(pool.bytes, 3 * PART + (1 << 10));
-        assert_eq!(pool.give(memory(ROOM + 1)).len(), 1, "more than all there may be");
+        assert_eq!(pool.give(memory(ROOM + 1), ROOM).len(), 1, "more than all there may be");
         assert_eq!(pool.bytes, 3 * PART + (1 << 10));
     }
 }
