@@ -2,7 +2,7 @@
 
 use jaxnet_autograd::jit;
 use jaxnet_tensor::primitive::BinaryOp;
-use jaxnet_tensor::{DType, Element, Tensor, lax, tensor};
+use jaxnet_tensor::{DType, Element, Tensor, lax, tensor, try_catch};
 
 /// An operation on these elements, eager, compiled, and compiled with operands that are constants.
 #[track_caller]
@@ -90,4 +90,37 @@ fn conversions_out_of_range() {
     assert_eq!(jit(|x: Tensor| (x + 0).astype(DType::U8)).call(x).to_vec::<u8>(), [255, 0, 255, 0, 0]);
     // To narrower floats: infinity beyond their range.
     assert!(tensor![1e6].astype(DType::F16).is_inf().item::<bool>());
+}
+
+#[test]
+fn beside_floats_they_become_those() {
+    let large = tensor![16_777_217; dtype = DType::I64];
+    let one = tensor![1.0; dtype = DType::F64];
+    assert_eq!(large.pow(&one).to_vec::<f64>(), [16_777_217.0]);
+    assert_eq!(large.atan2(&one).to_vec::<f64>(), [16_777_217_f64.atan2(1.0)]);
+    assert_eq!(tensor![2].pow(Tensor::ones([1]).astype(DType::BF16)).dtype(), DType::BF16);
+    assert_eq!(tensor![2].pow(tensor![3]).to_vec::<f32>(), [8.0]);
+}
+
+#[test]
+fn numbers_that_a_dtype_lacks_are_refused() {
+    let small = tensor![200; dtype = DType::U8];
+    let cases: [&dyn Fn() -> Tensor; 6] = [
+        &|| tensor![1] + (1_i64 << 40),
+        &|| small.clip(-5, 300),
+        &|| small.maximum(-5),
+        &|| small.eq(-1),
+        &|| Tensor::scalar(7_u32) * -1,
+        &|| jit(|x: Tensor| x + 256).call(small.clone()),
+    ];
+    for (i, case) in cases.iter().enumerate() {
+        let message = try_catch(case).unwrap_err().to_string();
+        assert!(message.contains("is none of") && message.contains("`astype`"), "{i}: {message}");
+    }
+    // What fits, and what promotes to a dtype that it fits.
+    assert_eq!((&small + 55).to_vec::<u8>(), [255]);
+    assert_eq!((Tensor::scalar(0_u32) + 0xFFFF_FFFF_i64).item::<u32>(), u32::MAX);
+    assert_eq!((tensor![1; dtype = DType::I64] + (1_i64 << 40)).to_vec::<i64>(), [(1 << 40) + 1]);
+    assert_eq!((tensor![1.0] * -300).to_vec::<f32>(), [-300.0]);
+    assert_eq!((tensor![true] * -1).to_vec::<i32>(), [-1]);
 }

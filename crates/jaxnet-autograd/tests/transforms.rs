@@ -366,3 +366,12 @@ fn branches_may_differ_in_what_depends_on_the_operand() {
     let (by_x, by_y) = grad(pick)((Tensor::from(1.0), Tensor::from(2.0)));
     assert_eq!((by_x.item::<f32>(), by_y.item::<f32>()), (0.0, 1.0));
 }
+
+/// Takes forever unless compiling grows with the program about as fast as the program.
+#[test]
+fn long_chains_compile() {
+    let f = |x: Tensor| (0..3000).fold(x, |x, _| (x * 0.999).sin());
+    let x = Tensor::from(1.0);
+    close(&jit(f).call(x.clone()), &f(x.clone()));
+    assert!(jit(grad(f)).call(x).item::<f32>() > 0.0);
+}

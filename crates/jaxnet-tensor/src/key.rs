@@ -54,6 +54,7 @@ impl Key {
     /// use jaxnet_tensor::Key;
     /// assert_eq!(Key::new(7).normal([3]).to_vec::<f32>(), Key::new(7).normal([3]).to_vec::<f32>());
     /// ```
+    #[track_caller]
     pub fn new(seed: u64) -> Key {
         let words = [(seed >> 32) as u32, seed as u32];
         Key { words: Tensor::from_slice(&words, 2).or_raise() }
@@ -64,6 +65,7 @@ impl Key {
     /// # Errors
     ///
     /// When the tensor is not of u32, or its last axis not of size 2.
+    #[track_caller]
     pub fn from_words(words: Tensor) -> Result<Key> {
         if words.dtype() != DType::U32 || words.shape().last() != Some(&2) {
             return Err(Error::invalid("Key::from_words", format!("needs u32[2], got {}", words.aval())));
@@ -167,13 +169,14 @@ impl Key {
         Key { words: lax::concatenate(&[a.reshape([1_usize]), b.reshape([1_usize])], 0).or_raise() }
     }
 
-    /// Another key of the same value, for a rule that has to run the same draws twice, such as
-    /// recomputation in a derivative.
+    /// Another key of the same value, for what has to draw the same numbers again: recomputation in a derivative, or a
+    /// function that may be called more than once, such as the loss that an optimizer differentiates.
     pub fn duplicate(&self) -> Key {
         Key { words: self.words.clone() }
     }
 
     /// The cipher on the numbers of the elements of an array.
+    #[track_caller]
     fn counter_bits(self, shape: &Shape) -> (Tensor, Tensor) {
         let size = shape.size();
         let (k0, k1) = self.pair();
@@ -207,6 +210,7 @@ impl Key {
         }
     }
 
+    #[track_caller]
     fn bits32(self, shape: &Shape) -> Tensor {
         let (high, low) = self.counter_bits(shape);
         high ^ low
@@ -243,6 +247,7 @@ impl Key {
 
     /// `0..1` with as many random bits as the mantissa has, exactly as JAX makes them: the bits become
     /// the mantissa of a number in `1..2`.
+    #[track_caller]
     fn unit(self, shape: &Shape, dtype: DType) -> Result<Tensor> {
         match dtype {
             DType::F32 => {
@@ -419,9 +424,11 @@ impl Key {
 }
 
 impl Tree for Key {
+    #[track_caller]
     fn flatten(&self, to: &mut Flattener) {
         to.key(&self.words);
     }
+    #[track_caller]
     fn unflatten(from: &mut Unflattener<'_>) -> Result<Self> {
         from.key().map(|words| Key { words })
     }

@@ -1,7 +1,7 @@
 //! Elementwise methods.
 
 use super::Tensor;
-use super::operators::{Operand, binary, compare, float, number, promote};
+use super::operators::{Operand, binary, binary_of_floats, compare, float, number, promote};
 use crate::aval::{Literal, Scalar};
 use crate::dtype::DType;
 use crate::error::{Error, OrRaise};
@@ -263,8 +263,7 @@ impl Tensor {
         {
             return self.powi(n);
         }
-        let x = float(self).or_raise();
-        binary(BinaryOp::Pow, x, y).or_raise()
+        binary_of_floats(BinaryOp::Pow, self.clone(), y).or_raise()
     }
 
     /// Whether neither infinite nor NaN.
@@ -332,13 +331,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn atan2(&self, other: impl Operand) -> Tensor {
-        binary(BinaryOp::Atan2, float(self).or_raise(), other.into_tensor()).or_raise()
+        binary_of_floats(BinaryOp::Atan2, self.clone(), other.into_tensor()).or_raise()
     }
 
     /// The derivative of order `self + 1` of [`lgamma`](Self::lgamma) at `x`.
     #[track_caller]
     pub fn polygamma(&self, x: impl Operand) -> Tensor {
-        binary(BinaryOp::Polygamma, float(self).or_raise(), x.into_tensor()).or_raise()
+        binary_of_floats(BinaryOp::Polygamma, self.clone(), x.into_tensor()).or_raise()
     }
 
     /// Where true the elements of `on_true`, else those of `on_false`; numpy's `where`.

@@ -58,6 +58,7 @@ pub(super) fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result
     let first = operands[0].aval();
     let agrees = |x: &Tensor| x.aval() == first || x.literal().is_some_and(|literal| literal.dtype == first.dtype);
     if operands.iter().all(agrees) {
+        operands.iter().try_for_each(|x| check_fits(op, x, first.dtype))?;
         let strong = !operands.iter().all(Tensor::is_weak);
         return Ok(operands.map(|x| match x.literal() {
             Some(literal) if strong => Tensor::from(Literal { weak: false, ..*literal }),
@@ -82,6 +83,7 @@ pub(super) fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result
     }
     let mut result = operands;
     for operand in &mut result {
+        check_fits(op, operand, dtype)?;
         if operand.dtype() != dtype {
             *operand = convert_keeping(operand, dtype, weak)?;
         }
@@ -90,6 +92,25 @@ pub(super) fn promote<const N: usize>(op: &str, operands: [Tensor; N]) -> Result
         }
     }
     Ok(result)
+}
+
+/// That a Rust integer, which takes the dtype of the tensor beside it, is one of that dtype.
+fn check_fits(op: &str, x: &Tensor, dtype: DType) -> Result<()> {
+    let Some(Literal { value: Scalar::Int(n), weak: true, .. }) = x.literal() else { return Ok(()) };
+    let fits = match dtype {
+        DType::U8 => u8::try_from(*n).is_ok(),
+        DType::U32 => u32::try_from(*n).is_ok(),
+        DType::I32 => i32::try_from(*n).is_ok(),
+        _ => true,
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "the number {n} is none of {dtype}, which the operands promote to; give the tensor another dtype with \
+         `astype`, or the number its own with `Tensor::scalar`"
+    );
+    Err(Error::invalid(op, message))
 }
 
 /// Converts a constant without losing what it was written as, and others by `convert`.
@@ -188,10 +209,16 @@ fn arithmetic(op: BinaryOp, x: Tensor, y: Tensor) -> Result<Tensor> {
 
 /// `/` gives floats, as in numpy.
 fn true_divide(x: Tensor, y: Tensor) -> Result<Tensor> {
+    binary_of_floats(BinaryOp::Div, x, y)
+}
+
+/// An operation of floats: of those that the operands promote to, or where none of them is one, of those that they
+/// become.
+pub(super) fn binary_of_floats(op: BinaryOp, x: Tensor, y: Tensor) -> Result<Tensor> {
     if x.dtype().is_float() || y.dtype().is_float() {
-        return binary(BinaryOp::Div, x, y);
+        return binary(op, x, y);
     }
-    binary(BinaryOp::Div, float(&x)?, float(&y)?)
+    binary(op, float(&x)?, float(&y)?)
 }
 
 fn shift_right(x: Tensor, y: Tensor) -> Result<Tensor> {

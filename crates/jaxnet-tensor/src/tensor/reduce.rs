@@ -25,8 +25,10 @@ fn reduce(kind: ReduceKind, x: &Tensor, axes: impl IntoAxes, keepdims: bool) -> 
     };
     let axes = x.axes(op, axes)?;
     let x = match kind {
-        // Booleans are counted, and integers asked whether they are not 0, as in numpy.
+        // Booleans are counted, small integers become larger ones, and all are asked whether they are not 0, as in
+        // numpy.
         ReduceKind::Sum | ReduceKind::Prod if x.dtype() == DType::Bool => lax::convert(x, DType::I32)?,
+        ReduceKind::Sum | ReduceKind::Prod if x.dtype() == DType::U8 => lax::convert(x, DType::U32)?,
         ReduceKind::And | ReduceKind::Or => lax::convert(x, DType::Bool)?,
         _ => x.clone(),
     };
@@ -64,8 +66,8 @@ macro_rules! reductions {
 }
 
 reductions! {
-    Sum, "The sum (0 of nothing)", sum, sum_axis, sum_keepdims;
-    Prod, "The product (1 of nothing)", prod, prod_axis, prod_keepdims;
+    Sum, "The sum (0 of nothing; i32 of `bool`, and u32 of u8)", sum, sum_axis, sum_keepdims;
+    Prod, "The product (1 of nothing; i32 of `bool`, and u32 of u8)", prod, prod_axis, prod_keepdims;
     Max, "The maximum (NaN if there is one, the least value of nothing)", max, max_axis, max_keepdims;
     Min, "The minimum (NaN if there is one, the greatest value of nothing)", min, min_axis, min_keepdims;
     And, "Whether all are true, or not 0,", all, all_axis, all_keepdims;
@@ -265,16 +267,22 @@ fn count(x: &Tensor, axes: &[usize]) -> f64 {
 
 fn mean(x: &Tensor, axes: impl IntoAxes, keepdims: bool) -> Result<Tensor> {
     let axes = x.axes("mean", axes)?;
-    let x = lax::convert(x, x.dtype().to_float())?;
-    let y = lax::reduce(ReduceKind::Sum, &x, &axes)? / count(&x, &axes);
-    if keepdims { keep(&y, &x, &axes) } else { Ok(y) }
+    let wide = wide(x)?;
+    let y = lax::reduce(ReduceKind::Sum, &wide, &axes)? / count(x, &axes);
+    let y = lax::convert(&y, x.dtype().to_float())?;
+    if keepdims { keep(&y, x, &axes) } else { Ok(y) }
+}
+
+/// In a dtype in which sums of many are not too much where their mean is not: f32 for half precision, and integers.
+fn wide(x: &Tensor) -> Result<Tensor> {
+    lax::convert(x, if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 })
 }
 
 fn var(x: &Tensor, axes: impl IntoAxes, keepdims: bool) -> Result<Tensor> {
     let axes: Dims = x.axes("var", axes)?;
-    let x = lax::convert(x, x.dtype().to_float())?;
-    let centered = &x - mean(&x, &axes, true)?;
-    mean(&centered.square(), &axes, keepdims)
+    let wide = wide(x)?;
+    let centered = &wide - mean(&wide, &axes, true)?;
+    lax::convert(&mean(&centered.square(), &axes, keepdims)?, x.dtype().to_float())
 }
 
 fn logsumexp(x: &Tensor, axes: impl IntoAxes, keepdims: bool) -> Result<Tensor> {

@@ -240,6 +240,32 @@ mod tests {
     use crate::error::try_catch;
     use crate::tensor;
 
+    /// numpy's and JAX's numbers: sums that half precision cannot hold, of means that it can.
+    #[test]
+    fn means_of_half_precision() {
+        let half = |n: i32| Tensor::range(n as usize).astype(DType::F16);
+        assert_eq!(half(1000).mean().to_f64_vec().unwrap(), [499.5]);
+        assert_eq!(half(1000).reshape([2, 500]).mean_axis(1).to_f64_vec().unwrap(), [249.5, 749.5]);
+        assert_eq!(Tensor::ones([100_000]).astype(DType::F16).mean().to_f64_vec().unwrap(), [1.0]);
+        assert_eq!(half(200).var().to_f64_vec().unwrap(), [3334.0]);
+        assert_eq!(half(200).std().to_f64_vec().unwrap(), [57.75]);
+        assert_eq!(Tensor::ones([3000]).astype(DType::BF16).mean().to_f64_vec().unwrap(), [1.0]);
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let x = tensor![1.0, 2.0].astype(dtype);
+            assert_eq!([x.mean().dtype(), x.var().dtype(), x.std().dtype()], [dtype; 3]);
+        }
+        assert!(Tensor::zeros([0]).astype(DType::F16).mean().item::<f32>().is_nan());
+    }
+
+    #[test]
+    fn small_integers_add_up_to_larger_ones() {
+        let x = Tensor::full([28, 28], 255, DType::U8);
+        assert_eq!((x.sum().dtype(), x.sum().item::<u32>()), (DType::U32, 199_920));
+        assert_eq!(x.sum_axis(0).to_vec::<u32>(), [7140; 28]);
+        assert_eq!(tensor![200, 100; dtype = DType::U8].prod().item::<u32>(), 20_000);
+        assert_eq!(x.max().dtype(), DType::U8);
+    }
+
     #[test]
     fn quantiles() {
         let inf = f32::INFINITY;

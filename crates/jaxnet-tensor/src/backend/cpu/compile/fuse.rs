@@ -2,7 +2,7 @@
 
 use crate::aval::Aval;
 use crate::primitive::{Primitive, ShapeOp};
-use crate::program::{Atom, Equation, Program};
+use crate::program::{Atom, Equation, Program, Var};
 
 /// Equations that run as one step, in order.
 pub(super) struct Cluster {
@@ -20,6 +20,8 @@ pub(super) struct Plan {
     order: Vec<usize>,
     members: Vec<Vec<usize>>,
     fusible: Vec<bool>,
+    /// Whether a variable is a result, or read by another step than the one that computes it.
+    read_elsewhere: Vec<bool>,
 }
 
 fn is_elementwise(equation: &Equation) -> bool {
@@ -69,8 +71,10 @@ impl Plan {
             order: Vec::new(),
             members: (0..equations.len()).map(|i| vec![i]).collect(),
             fusible,
+            read_elsewhere: vec![false; program.var_count()],
         };
         plan.merge(program);
+        plan.find_what_is_read_elsewhere(program);
         plan.sort(program);
         plan
     }
@@ -82,6 +86,25 @@ impl Plan {
             let fused = self.fusible[equations[0]];
             Cluster { equations, fused }
         })
+    }
+
+    /// Whether a variable is a result, or read by another step than the one that computes it.
+    pub fn is_read_elsewhere(&self, var: Var) -> bool {
+        self.read_elsewhere[var.index()]
+    }
+
+    fn find_what_is_read_elsewhere(&mut self, program: &Program) {
+        for (i, equation) in program.equations().iter().enumerate() {
+            for var in equation.inputs.iter().filter_map(|atom| atom.var()) {
+                let producer = self.defined_by[var.index()];
+                if producer.is_none_or(|producer| self.cluster_of[producer] != self.cluster_of[i]) {
+                    self.read_elsewhere[var.index()] = true;
+                }
+            }
+        }
+        for var in program.outputs().iter().filter_map(|atom| atom.var()) {
+            self.read_elsewhere[var.index()] = true;
+        }
     }
 
     /// The equation of a broadcast that is read through, if the atom is one.

@@ -371,18 +371,10 @@ impl Builder<'_> {
                 .collect();
             operations.push(Operation { kind, operands, results });
         }
-        let read_outside = |var: Var| {
-            program.outputs().contains(&Atom::Var(var))
-                || program
-                    .equations()
-                    .iter()
-                    .enumerate()
-                    .any(|(i, equation)| !equations.contains(&i) && equation.inputs.contains(&Atom::Var(var)))
-        };
         let mut outputs: Vec<LoopOutput> = equations
             .iter()
             .flat_map(|&i| program.equations()[i].outputs.iter().copied())
-            .filter(|&var| read_outside(var))
+            .filter(|&var| self.plan.is_read_elsewhere(var))
             .map(|var| LoopOutput {
                 slot: var.index(),
                 aval: program.aval(var).clone(),
