@@ -32,7 +32,9 @@ pub fn run(program: &Program, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let (device, committed) = common_device("jit", &inputs)?;
     let device = device.clone();
     let mut inputs = move_all_owned(inputs, &device)?;
-    let donated: Vec<bool> = inputs.iter_mut().map(|input| input.is_unique()).collect();
+    // A constant gets memory of its own, so that the first step of a loop, whose counter is still one, is compiled as
+    // the others.
+    let donated = inputs.iter_mut().map(|input| input.literal().is_some() || input.is_unique()).collect();
     let executable = compile(program, &device, donated)?;
     let buffers = inputs.into_iter().map(|input| buffer(input, &device)).collect::<Result<_>>()?;
     let _span = profile::span(|| format!("run {} equations on {device}", program.equations().len()));
@@ -112,6 +114,15 @@ mod tests {
         assert!(refused(vec![Tensor::zeros([3])]).contains("input 0 must be f32[2], got f32[3]"));
         assert!(refused(vec![Tensor::full([2], 1, DType::I32)]).contains("got i32[2]"));
         assert_eq!(run(&program, vec![Tensor::zeros([2])]).unwrap()[0].to_vec::<f32>(), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn constants_are_donated() {
+        let program = stage(&[Aval::scalar(DType::I32)], |x| Ok(vec![&x[0] + 41])).unwrap().program;
+        let first = run(&program, vec![Tensor::scalar(0)]).unwrap();
+        assert_eq!(run(&program, first).unwrap()[0].item::<i32>(), 82);
+        let key = |donated| Key { program: program.clone(), device: Device::cpu(), donated: vec![donated] };
+        assert!(cache().get(&key(true)).is_some() && cache().get(&key(false)).is_none());
     }
 
     #[test]
