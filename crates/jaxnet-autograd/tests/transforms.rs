@@ -367,7 +367,7 @@ fn branches_may_differ_in_what_depends_on_the_operand() {
     assert_eq!((by_x.item::<f32>(), by_y.item::<f32>()), (0.0, 1.0));
 }
 
-/// Takes forever unless compiling grows with the program about as fast as the program.
+/// Takes many minutes where compiling takes the cube of the chain's length.
 #[test]
 fn long_chains_compile() {
     let f = |x: Tensor| (0..3000).fold(x, |x, _| (x * 0.999).sin());

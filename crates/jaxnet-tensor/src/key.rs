@@ -65,7 +65,6 @@ impl Key {
     /// # Errors
     ///
     /// When the tensor is not of u32, or its last axis not of size 2.
-    #[track_caller]
     pub fn from_words(words: Tensor) -> Result<Key> {
         if words.dtype() != DType::U32 || words.shape().last() != Some(&2) {
             return Err(Error::invalid("Key::from_words", format!("needs u32[2], got {}", words.aval())));
@@ -424,11 +423,9 @@ impl Key {
 }
 
 impl Tree for Key {
-    #[track_caller]
     fn flatten(&self, to: &mut Flattener) {
         to.key(&self.words);
     }
-    #[track_caller]
     fn unflatten(from: &mut Unflattener<'_>) -> Result<Self> {
         from.key().map(|words| Key { words })
     }

@@ -1,7 +1,7 @@
 //! libtorch's devices.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use super::{TorchBackend, memory};
 use crate::device::Device;
@@ -13,13 +13,16 @@ const VERSION: &str = "2.13.0";
 /// The CPU, or one of CUDA's devices.
 pub(crate) fn device(cuda: bool, index: usize) -> Result<Device> {
     static BACKENDS: [OnceLock<Arc<TorchBackend>>; 2] = [OnceLock::new(), OnceLock::new()];
-    static VERSION_FITS: OnceLock<Result<(), String>> = OnceLock::new();
-    static MEMORY: Once = Once::new();
-    MEMORY.call_once(memory::use_ours);
+    static READY: OnceLock<Result<(), String>> = OnceLock::new();
     let backend = BACKENDS[cuda as usize].get_or_init(|| TorchBackend::new(cuda));
     let device = Device::new(backend.clone(), index);
-    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    if let Err(message) = VERSION_FITS.get_or_init(|| check_version(&maps())) {
+    let ready = READY.get_or_init(|| {
+        check_version(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default())?;
+        // Only now: another version may have another idea of what its memory comes from.
+        memory::use_ours();
+        Ok(())
+    });
+    if let Err(message) = ready {
         return Err(Error::device(device.to_string(), message.clone()));
     }
     let count = if cuda { tch::Cuda::device_count().max(0) as usize } else { 1 };

@@ -147,9 +147,9 @@ impl Plan {
                     self.cluster_of[member] = to;
                     self.members[to].push(member);
                 }
-                self.members[to].sort_unstable();
             }
         }
+        self.members.iter_mut().for_each(|members| members.sort_unstable());
     }
 
     /// Whether `cluster` depends on `on` through a third cluster, so that they cannot be one.
