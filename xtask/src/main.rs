@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod check;
 mod demos;
+mod disk;
 mod downstream;
 mod setup;
 mod test_gpu;

@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
 
+use crate::disk;
 use wheel::in_file;
 
 /// An engine that needs a native library.
@@ -176,7 +177,7 @@ fn make(part: &Part, native: &Path) -> Result<(), String> {
     let (folder, partial) = (native.join(part.name), native.join(format!("{}.partial", part.name)));
     remove_folder(&partial)?;
     fs::create_dir_all(&partial).map_err(|error| in_file(&partial, error))?;
-    check_space(part, native)?;
+    disk::check_space(part.name, part.megabytes, native)?;
     let cache = native.join("wheels");
     (part.make)(&partial, &cache)?;
     fs::write(partial.join("made-by-setup"), &part.recipe).map_err(|error| in_file(&partial, error))?;
@@ -221,26 +222,6 @@ fn check_machine(parts: &[Part]) -> Result<(), String> {
 fn runs(program: &str, arguments: &[&str]) -> bool {
     let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
-}
-
-fn check_space(part: &Part, native: &Path) -> Result<(), String> {
-    match free_megabytes(native) {
-        Some(free) if free < part.megabytes => Err(format!(
-            "{} needs {} MB of disk space while it is made, and {} has {free} MB left",
-            part.name,
-            part.megabytes,
-            native.display()
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// What is left on the disk that has a folder, if `df` says it.
-fn free_megabytes(folder: &Path) -> Option<u64> {
-    let output = Command::new("df").args(["-Pk".as_ref(), folder.as_os_str()]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
-    Some(kilobytes / 1024)
 }
 
 #[cfg(test)]
@@ -304,15 +285,5 @@ mod tests {
         let plugin = plugin::part();
         let line = format!("{} = {{ value = \"target/native/{}/{}\"", plugin.variable, plugin.name, plugin.evidence[0]);
         assert!(config.contains(&line), "{line}");
-    }
-
-    #[test]
-    fn too_little_space_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut part = part("1", |_, _| Ok(()));
-        check_space(&part, folder.path()).unwrap();
-        part.megabytes = u64::MAX;
-        let message = check_space(&part, folder.path()).unwrap_err();
-        assert!(message.contains("MB left"), "{message}");
     }
 }
