@@ -74,6 +74,10 @@ fn main() -> ExitCode {
 /// Runs everything with these engines beside the embedded one.
 fn test(engines: &[&str]) -> Result<(), String> {
     if !engines.is_empty() {
+        // Measured: 7 GB, and 4 more with what cargo keeps for compiling again.
+        if !cargo::target().join("debug/deps").exists() {
+            disk::check_space("a first run of all tests on all engines", 12_000, cargo::root())?;
+        }
         setup::setup(&[])?;
     }
     let features = format!("--features={}", engines.join(","));

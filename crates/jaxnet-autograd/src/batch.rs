@@ -233,10 +233,10 @@ fn try_vmap<A: Tree, B: Tree>(
     let (values, structure) = tree::flatten(&argument);
     drop(argument);
     let axes = inputs.of_leaves("input", &structure)?;
-    let paths = structure.paths();
-    let mut size: Option<(usize, &str)> = None;
+    let name = |leaf| structure.name(leaf, "the argument");
+    let mut size: Option<(usize, usize)> = None;
     let mut batch_axes = Vec::with_capacity(values.len());
-    for ((value, axis), path) in values.iter().zip(axes).zip(&paths) {
+    for (i, (value, axis)) in values.iter().zip(axes).enumerate() {
         let Some(axis) = axis else {
             batch_axes.push(None);
             continue;
@@ -245,20 +245,16 @@ fn try_vmap<A: Tree, B: Tree>(
         if !(0..value.rank() as isize).contains(&index) {
             return Err(Error::invalid(
                 "vmap",
-                format!(
-                    "{} is {}, which has no axis {axis} to map over; share it with `None`",
-                    if path.is_empty() { "the argument".to_string() } else { format!("`{path}`") },
-                    value.aval()
-                ),
+                format!("{} is {}, which has no axis {axis} to map over; share it with `None`", name(i), value.aval()),
             ));
         }
         let here = value.shape()[index as usize];
         match size {
-            None => size = Some((here, path)),
-            Some((other, other_path)) if other != here => {
+            None => size = Some((here, i)),
+            Some((other, first)) if other != here => {
                 return Err(Error::invalid(
                     "vmap",
-                    format!("mapped axes differ in size: {other} of `{other_path}`, {here} of `{path}`"),
+                    format!("mapped axes differ in size: {other} of {}, {here} of {}", name(first), name(i)),
                 ));
             }
             Some(_) => {}

@@ -92,7 +92,7 @@ where
             let avals: Vec<Aval> = leaves.iter().map(|leaf| leaf.aval().clone()).collect();
             let mut out = None;
             let staged = stage(&avals, |values| on_leaves(&f, &structure, &mut out, values))?;
-            let paths: Vec<String> = structure.paths().iter().map(ToString::to_string).collect();
+            let paths = structure.paths();
             let argument = |i: usize| match paths[i].as_str() {
                 "" => "the argument".to_string(),
                 path => format!("`{path}` of the argument"),

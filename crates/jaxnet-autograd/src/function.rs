@@ -67,18 +67,20 @@ pub(crate) fn on_leaves<A: Tree, B: Tree>(
 
 /// Refuses leaves that have no derivative, by name.
 pub(crate) fn check_differentiable(transform: &str, structure: &tree::Structure, leaves: &[Tensor]) -> Result<()> {
-    for ((leaf, is_key), path) in leaves.iter().zip(structure.keys()).zip(structure.paths()) {
-        let place = if path.is_empty() { "the argument".to_string() } else { format!("`{path}`") };
+    for (i, (leaf, is_key)) in leaves.iter().zip(structure.keys()).enumerate() {
+        let place = || structure.name(i, "the argument");
         if is_key {
             return Err(Error::Differentiation(format!(
-                "{transform}: {place} is a random key, which has no derivative; capture the key or pass it beside \
-                 the differentiated argument"
+                "{transform}: {} is a random key, which has no derivative; capture the key or pass it beside \
+                 the differentiated argument",
+                place()
             )));
         }
         if !leaf.dtype().is_float() {
             return Err(Error::Differentiation(format!(
-                "{transform}: {place} is {}, which has no derivative; only floating-point tensors do. Capture it, \
+                "{transform}: {} is {}, which has no derivative; only floating-point tensors do. Capture it, \
                  or convert it with `.astype`",
+                place(),
                 leaf.aval()
             )));
         }

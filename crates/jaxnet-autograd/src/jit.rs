@@ -160,12 +160,17 @@ where
             check_donated::<F>(&structure, &leaves, strict)?;
         }
         // Leaves are moved, so that those which nobody else holds can be overwritten.
+        let captured = entry.captured.len();
         let inputs: Vec<Tensor> = entry.captured.iter().cloned().chain(leaves).collect();
         let results = if traced {
             let call = Control::Call { name: "jit".into(), program: entry.program.clone() };
             bind(&call.into(), &inputs)?.into_vec()
         } else {
-            program::run(&entry.program, inputs)?
+            let name = |i: usize| match i.checked_sub(captured) {
+                Some(leaf) => structure.name(leaf, "the argument"),
+                None => "a captured tensor".into(),
+            };
+            program::run_named(&entry.program, inputs, &name)?
         };
         tree::unflatten(&entry.out, results)
     }
@@ -197,8 +202,9 @@ fn check_donated<F>(structure: &Structure, leaves: &[Tensor], strict: bool) -> R
     if !strict && !log::log_enabled!(target: "jaxnet::jit", log::Level::Debug) {
         return Ok(());
     }
-    for (leaf, path) in leaves.iter().zip(structure.paths()).filter(|(leaf, _)| leaf.is_shared()) {
-        let message = format!("`{path}` ({}) is still held elsewhere, so its memory cannot be used again", leaf.aval());
+    for (i, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.is_shared()) {
+        let name = structure.name(i, "the argument");
+        let message = format!("{name} ({}) is still held elsewhere, so its memory cannot be used again", leaf.aval());
         if strict {
             return Err(Error::invalid("call_strict", message));
         }
@@ -218,10 +224,10 @@ fn log_cause<F>(last: Option<&Signature>, now: &Signature) {
             format!("the argument has another structure: {:?}, not {:?}", now.structure, last.structure)
         }
         Some(last) => {
-            let changed = last.avals.iter().zip(&now.avals).zip(now.structure.paths());
+            let changed = last.avals.iter().zip(&now.avals).enumerate();
             changed
-                .filter(|((last, now), _)| last != now)
-                .map(|((last, now), path)| format!("`{path}` was {last}, is {now}"))
+                .filter(|(_, (last, now))| last != now)
+                .map(|(i, (last, was))| format!("{} was {last}, is {was}", now.structure.name(i, "the argument")))
                 .collect::<Vec<_>>()
                 .join(", ")
         }

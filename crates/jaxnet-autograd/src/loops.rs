@@ -115,19 +115,20 @@ fn try_scan<C: Tree, X: Tree, Y: Tree>(
 
 fn steps_of(op: &str, steps: &[Tensor], structure: &Structure, length: Option<usize>) -> Result<usize> {
     let mut found = length;
-    for (x, path) in steps.iter().zip(structure.paths()) {
+    for (i, x) in steps.iter().enumerate() {
+        let name = || structure.name(i, "the input");
         let here = x.shape().first().copied();
         match (here, found) {
             (None, _) => {
                 return Err(Error::invalid(
                     op,
-                    format!("`{path}` is a scalar, which has no leading axis to step along"),
+                    format!("{} is a scalar, which has no leading axis to step along", name()),
                 ));
             }
             (Some(here), Some(other)) if here != other => {
                 return Err(Error::invalid(
                     op,
-                    format!("leading axes differ: {other} elsewhere, {here} of `{path}` ({})", x.aval()),
+                    format!("leading axes differ: {other} elsewhere, {here} of {} ({})", name(), x.aval()),
                 ));
             }
             _ => found = here,
@@ -156,17 +157,17 @@ fn settle(
         let avals: Vec<Aval> = carry.iter().map(|x| x.aval().clone()).collect();
         let staged = trace(&avals)?;
         let mut changed = false;
-        for ((x, next), path) in carry.iter_mut().zip(staged.program.output_avals()).zip(structure.paths()) {
+        for (i, (x, next)) in carry.iter_mut().zip(staged.program.output_avals()).enumerate() {
             let promotes = x.is_weak() && x.shape() == &next.shape && (!next.weak || next.dtype != x.dtype());
             if promotes {
                 *x = x.astype(next.dtype);
                 changed = true;
             } else if !x.aval().matches(&next) {
-                let place = if path.is_empty() { "the carry".to_string() } else { format!("carry `{path}`") };
                 return Err(Error::invalid(
                     op,
                     format!(
-                        "{place} started as {}, but a step gives {next}; they must have one shape and dtype",
+                        "{} started as {}, but a step gives {next}; they must have one shape and dtype",
+                        structure.name(i, "the carry"),
                         x.aval()
                     ),
                 ));

@@ -131,6 +131,20 @@ fn mixing_devices_is_refused_everywhere() {
     }
 }
 
+/// As the caller of a compiled function knows them, not as its program does.
+#[test]
+fn mixed_arguments_are_named() {
+    let (x, y) = (tensor![1.0, 2.0].to(&devices()[0]).unwrap(), tensor![3.0, 4.0].to(&devices()[1]).unwrap());
+    let said = |f: &dyn Fn() -> Tensor| try_catch(f).unwrap_err().to_string();
+    let pair = said(&|| jit(|(x, y): (Tensor, Tensor)| x + y).call((x.clone(), y.clone())));
+    assert!(pair.starts_with("jit: `0` (f32[2]) is on cpu:0 and `1` (f32[2]) on cpu:1; move one"), "{pair}");
+    let captured = said(&|| jit(|x: Tensor| x + &y).call(x.clone()));
+    assert!(
+        captured.contains("a captured tensor (f32[2]) is on cpu:1 and the argument (f32[2]) on cpu:0"),
+        "{captured}"
+    );
+}
+
 #[test]
 fn constants_follow_the_operands() {
     // A number, an array that nobody put anywhere, one that is made inside, and random bits.

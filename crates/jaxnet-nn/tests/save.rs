@@ -339,3 +339,15 @@ fn headers_that_promise_much_are_refused() {
     fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
     assert!(matches!(load::<Tensor>(&path), Err(Error::Format { .. })));
 }
+
+#[cfg(feature = "torch")]
+#[test]
+fn what_was_put_on_a_device_is_put_there_again() {
+    let directory = directory();
+    let path = directory.path().join("pair.safetensors");
+    save(&(tensor![1.0, 2.0], tensor![3.0]), &path).unwrap();
+    let device = Device::torch(0).unwrap();
+    let (there, free) = load_like(&path, &(tensor![0.0, 0.0].to(&device).unwrap(), tensor![0.0])).unwrap();
+    assert_eq!((there.device(), there.to_vec::<f32>()), (Some(&device), vec![1.0, 2.0]));
+    assert_eq!((&there * &free).device(), Some(&device));
+}

@@ -178,7 +178,8 @@ impl Partition {
             let label = (self.label)(path);
             let Some(rule) = self.rules.iter().position(|(other, _)| *other == label) else {
                 let labels = self.labels();
-                let message = format!("`{path}` is labelled `{label}`, but there are rules for {labels} only");
+                let name = if path.is_empty() { "the parameter".into() } else { format!("`{path}`") };
+                let message = format!("{name} is labelled `{label}`, but there are rules for {labels} only");
                 raise(Error::invalid("Partition", message));
             };
             parts[rule].push(i);

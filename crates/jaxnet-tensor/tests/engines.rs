@@ -1,8 +1,8 @@
 //! The engines agree with each other.
 
 use jaxnet_tensor::primitive::{
-    CompareOp, Control, ConvDims, ConvGeneralDilated, GatherDims, Index, Random, ReduceKind, ScatterDims, ScatterKind,
-    SelectKind, Window, WindowDims, WindowKind,
+    CompareOp, Control, ConvDims, ConvGeneralDilated, CumulativeKind, GatherDims, Index, Random, Reduce, ReduceKind,
+    ScatterDims, ScatterKind, SelectKind, Window, WindowDims, WindowKind,
 };
 use jaxnet_tensor::program::{self, ProgramBuilder, stage::stage};
 use jaxnet_tensor::trace::bind;
@@ -251,6 +251,35 @@ fn poolings_and_their_gradients() {
             let gradient = bind(&scatter, &[x[1].clone(), x[0].clone()])?[0].clone();
             Ok(vec![maxima.ne(&maxima), gradient])
         });
+    }
+}
+
+/// Engines take long axes in blocks.
+#[test]
+fn cumulative_along_long_axes() {
+    let kinds = [
+        (CumulativeKind::Sum, 1e-5),
+        (CumulativeKind::Prod, 1e-4),
+        (CumulativeKind::Max, 0.0),
+        (CumulativeKind::Min, 0.0),
+        (CumulativeKind::LogSumExp, 1e-5),
+    ];
+    for size in [63, 64, 65, 80, 100, 1025, 4097] {
+        let x = ((Tensor::range(6 * size).astype(DType::F32) * 0.7).sin() * 0.1 + 1.0).reshape([2, size, 3]);
+        for reverse in [false, true] {
+            let of = |kind| {
+                move |x: &[Tensor]| Ok(bind(&Reduce::Cumulative { kind, axis: 1, reverse }.into(), x)?.into_vec())
+            };
+            for (kind, tolerance) in kinds {
+                agree(std::slice::from_ref(&x), tolerance, of(kind));
+            }
+            let integers = (&x * 1e9).astype(DType::I32);
+            agree(std::slice::from_ref(&integers), 0.0, of(CumulativeKind::Sum));
+            agree(&[integers.astype(DType::U8)], 0.0, of(CumulativeKind::Prod));
+            agree(&[integers.reshape([6 * size])], 0.0, move |x| {
+                Ok(bind(&Reduce::Cumulative { kind: CumulativeKind::Max, axis: 0, reverse }.into(), x)?.into_vec())
+            });
+        }
     }
 }
 

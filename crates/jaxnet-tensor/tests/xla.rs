@@ -299,6 +299,18 @@ fn programs_compile_once_for_each_mask_of_donated_inputs() {
     assert_eq!(compiled(|| run(vec![there(5.0), y.clone()])), [""; 0]);
     assert_eq!(compiled(|| run(vec![there(5.0), there(2.0)])), ["program"]);
     assert_eq!(compiled(|| run(vec![x.clone(), y.clone()])), [""; 0]);
+    // Of inputs that no result can take over it does not matter who holds them. Constants are nobody's, so that the
+    // first step of a loop, whose counter is still one, is compiled as the others.
+    let scaled = |inputs: Vec<Tensor>| {
+        let avals = [vector(DType::F32, 23), vector(DType::F32, 29), Aval::scalar(DType::I32)];
+        let step = program(&avals, |x| Ok(vec![&x[0] * x[1].sum(), &x[2] + 1]));
+        drop(program::run(&step, inputs).unwrap());
+    };
+    let batch = Tensor::ones([29]).to(&device).unwrap();
+    let counter = || Tensor::scalar(3).to(&device).unwrap();
+    assert_eq!(compiled(|| scaled(vec![there(5.0), batch.clone(), Tensor::scalar(0)])), ["program"]);
+    assert_eq!(compiled(|| scaled(vec![there(5.0), batch.clone(), counter()])), [""; 0]);
+    assert_eq!(compiled(|| scaled(vec![there(5.0), batch, counter()])), [""; 0]);
     let aliases = |donated: &[bool]| {
         let both = program(&[vector(DType::F32, 23), vector(DType::F32, 23)], |x| Ok(vec![&x[0] - &x[1]]));
         let text = XlaBackend::hlo_text(&both, donated).unwrap();

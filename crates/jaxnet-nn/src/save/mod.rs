@@ -101,7 +101,7 @@ pub fn load<T: Tree>(path: impl AsRef<Path>) -> Result<T> {
 }
 
 /// Loads a tree of the same structure, shapes and dtypes as `template`, whose values do not matter. Fields that
-/// are no tensors are taken from there.
+/// are no tensors are taken from there. What was put on a device there is put there again.
 ///
 /// Reads files of other tools, too, if their tensors have the paths of the template's leaves as names.
 ///
@@ -133,8 +133,9 @@ pub fn load_like<T: Tree>(path: impl AsRef<Path>, template: &T) -> Result<T> {
         structure::compare(&pieces(&structure), found)?;
     }
     let avals: Vec<Aval> = leaves.iter().map(|leaf| leaf.aval().clone()).collect();
-    let leaves = file.leaves(&structure, Some(&avals))?;
-    tree::unflatten(&structure, leaves)
+    let loaded = file.leaves(&structure, Some(&avals))?;
+    let loaded = loaded.iter().zip(&leaves).map(|(loaded, leaf)| loaded.beside(leaf)).collect::<Result<_>>()?;
+    tree::unflatten(&structure, loaded)
 }
 
 /// All tensors of a file in the format, by whichever tool it was written.

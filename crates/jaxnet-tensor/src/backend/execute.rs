@@ -27,7 +27,7 @@ pub(crate) fn execute(primitive: &Primitive, inputs: &[Tensor]) -> Result<Tensor
     }
     let avals: SmallVec<[&Aval; 4]> = inputs.iter().map(Tensor::aval).collect();
     let outputs = primitive.infer(&avals)?;
-    let (device, committed) = common_device(primitive.name(), inputs)?;
+    let (device, committed) = common_device(primitive.name(), inputs, &numbered)?;
     let moved;
     let inputs = if needs_move(inputs, device) {
         moved = move_all(inputs, device)?;
@@ -53,8 +53,17 @@ fn operand(tensor: &Tensor) -> Operand<'_> {
     Operand { aval: tensor.aval(), value }
 }
 
+/// How errors name operands that have no names.
+fn numbered(i: usize) -> String {
+    format!("operand {i}")
+}
+
 /// The device on which to run, and whether its result is committed to it.
-pub(crate) fn common_device<'a>(op: &str, inputs: &'a [Tensor]) -> Result<(&'a Device, bool)> {
+pub(crate) fn common_device<'a>(
+    op: &str,
+    inputs: &'a [Tensor],
+    name: &dyn Fn(usize) -> String,
+) -> Result<(&'a Device, bool)> {
     let mut found: Option<(usize, &'a Array)> = None;
     for (i, array) in inputs.iter().enumerate().filter_map(|(i, input)| Some((i, input.array()?))) {
         match found {
@@ -64,9 +73,14 @@ pub(crate) fn common_device<'a>(op: &str, inputs: &'a [Tensor]) -> Result<(&'a D
                     return Err(Error::invalid(
                         op,
                         format!(
-                            "operand {first} ({}) is on {} and operand {i} ({}) on {}; move one with `.to(&device)?`, \
+                            "{} ({}) is on {} and {} ({}) on {}; move one with `.to(&device)?`, \
                              or a whole tree with `.to_device(&device)?`",
-                            other.aval, other.device, array.aval, array.device
+                            name(first),
+                            other.aval,
+                            other.device,
+                            name(i),
+                            array.aval,
+                            array.device
                         ),
                     ));
                 }
@@ -102,7 +116,7 @@ fn execute_control(control: &Control, inputs: &[Tensor]) -> Result<Tensors> {
     match control {
         Control::OptimizationBarrier | Control::StopGradient => Ok(inputs.iter().cloned().collect()),
         Control::Debug(action) => {
-            let (device, _) = common_device(control.name(), inputs)?;
+            let (device, _) = common_device(control.name(), inputs, &numbered)?;
             let operands: SmallVec<[Operand<'_>; 4]> = inputs.iter().map(operand).collect();
             debug(device, action, &operands)?;
             Ok(inputs.iter().cloned().collect())
@@ -115,7 +129,7 @@ fn execute_control(control: &Control, inputs: &[Tensor]) -> Result<Tensors> {
         | Control::Composite { body: program, .. } => run(program, inputs),
         Control::Cond { branches } => {
             // Where the index is counts, too: the results are where a compiled branch would leave them.
-            let (device, committed) = common_device(control.name(), inputs)?;
+            let (device, committed) = common_device(control.name(), inputs, &numbered)?;
             let index = inputs[0].to_scalar::<i32>()?.clamp(0, branches.len() as i32 - 1);
             let put = |input: &Tensor| if committed { input.to(device) } else { Ok(input.clone()) };
             run(&branches[index as usize], &inputs[1..].iter().map(put).collect::<Result<Vec<_>>>()?)

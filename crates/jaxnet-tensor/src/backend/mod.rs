@@ -130,8 +130,7 @@ pub trait Backend: Send + Sync + 'static {
         outputs: &[Aval],
     ) -> Result<Buffers>;
 
-    /// Makes a program ready to run on one of the engine's devices. The flags tell of which inputs the memory may be
-    /// used again.
+    /// Makes a program ready to run on one of the engine's devices.
     ///
     /// Engines without a compiler leave it to the [`Interpreter`], which calls [`execute`](Self::execute) for each
     /// equation. Those that have one may still leave programs to it that [have effects](Program::has_effect), since
@@ -140,7 +139,7 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the engine cannot run it.
-    fn compile(&self, device: &Device, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, device: &Device, program: &Program) -> Result<Arc<dyn Executable>> {
         Ok(Interpreter::compile(device, program))
     }
 
@@ -193,8 +192,8 @@ pub enum Value<'a> {
 
 /// A compiled program.
 pub trait Executable: Send + Sync {
-    /// Runs the program on inputs of its signature. Those that were announced as donated and that are
-    /// [unique](Buffer::is_unique) may be overwritten.
+    /// Runs the program on inputs of its signature. Those that are [unique](Buffer::is_unique) may be overwritten:
+    /// that is what donating them is.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 pub use builder::ProgramBuilder;
 pub(crate) use run::forget;
-pub use run::run;
+pub use run::{run, run_named};
 pub(crate) use simplify::scalar_of;
 pub use simplify::simplify;
 

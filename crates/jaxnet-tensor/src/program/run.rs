@@ -16,7 +16,6 @@ use crate::tensor::Tensor;
 struct Key {
     program: Program,
     device: Device,
-    donated: Vec<bool>,
 }
 
 /// Compiles a program, or finds it compiled, and runs it on arrays.
@@ -28,14 +27,20 @@ struct Key {
 /// When the inputs are not what the program takes, or are on several devices, or when the engine cannot
 /// compile or run the program.
 pub fn run(program: &Program, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
+    run_named(program, inputs, &|i| format!("operand {i}"))
+}
+
+/// As [`run`], with names of the inputs for errors.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_named(program: &Program, inputs: Vec<Tensor>, name: &dyn Fn(usize) -> String) -> Result<Vec<Tensor>> {
     check(program, &inputs)?;
-    let (device, committed) = common_device("jit", &inputs)?;
+    let (device, committed) = common_device("jit", &inputs, name)?;
     let device = device.clone();
-    let mut inputs = move_all_owned(inputs, &device)?;
-    // A constant gets memory of its own, so that the first step of a loop, whose counter is still one, is compiled as
-    // the others.
-    let donated = inputs.iter_mut().map(|input| input.literal().is_some() || input.is_unique()).collect();
-    let executable = compile(program, &device, donated)?;
+    let inputs = move_all_owned(inputs, &device)?;
+    let executable = compile(program, &device)?;
     let buffers = inputs.into_iter().map(|input| buffer(input, &device)).collect::<Result<_>>()?;
     let _span = profile::span(|| format!("run {} equations on {device}", program.equations().len()));
     let results = executable.run(buffers)?;
@@ -77,11 +82,11 @@ pub(crate) fn forget(device: &Device) {
     cache().retain(|key| key.device != *device);
 }
 
-fn compile(program: &Program, device: &Device, donated: Vec<bool>) -> Result<Arc<dyn Executable>> {
-    let key = Key { program: program.clone(), device: device.clone(), donated };
-    cache().get_or_try_insert(key, |key| {
+fn compile(program: &Program, device: &Device) -> Result<Arc<dyn Executable>> {
+    let key = Key { program: program.clone(), device: device.clone() };
+    cache().get_or_try_insert(key, |_| {
         let _span = profile::span(|| format!("compile {} equations for {device}", program.equations().len()));
-        device.backend().compile(device, program, &key.donated)
+        device.backend().compile(device, program)
     })
 }
 
@@ -117,20 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn constants_are_donated() {
-        let program = stage(&[Aval::scalar(DType::I32)], |x| Ok(vec![&x[0] + 41])).unwrap().program;
-        let first = run(&program, vec![Tensor::scalar(0)]).unwrap();
-        assert_eq!(run(&program, first).unwrap()[0].item::<i32>(), 82);
-        let key = |donated| Key { program: program.clone(), device: Device::cpu(), donated: vec![donated] };
-        assert!(cache().get(&key(true)).is_some() && cache().get(&key(false)).is_none());
-    }
-
-    #[test]
     fn what_is_compiled_can_be_forgotten() {
         let program = stage(&[Aval::new(DType::F32, [5])], |x| Ok(vec![&x[0] * 3.0])).unwrap().program;
         let run = || run(&program, vec![Tensor::ones([5])]).unwrap()[0].to_vec::<f32>();
-        let key = |donated| Key { program: program.clone(), device: Device::cpu(), donated: vec![donated] };
-        let kept = || cache().get(&key(true)).is_some() || cache().get(&key(false)).is_some();
+        let key = Key { program: program.clone(), device: Device::cpu() };
+        let kept = || cache().get(&key).is_some();
         assert_eq!((run(), kept()), (vec![3.0; 5], true));
         forget(&Device::cpu());
         assert!(!kept());

@@ -264,14 +264,6 @@ impl Tensor {
         }
     }
 
-    /// Whether nobody else holds the elements.
-    pub(crate) fn is_unique(&mut self) -> bool {
-        match &mut self.0 {
-            Repr::Array(array) => Arc::get_mut(array).is_some_and(|array| array.buffer.is_unique()),
-            _ => false,
-        }
-    }
-
     /// Whether somebody else holds the same elements on a device, so that their memory cannot be used
     /// again; also asks other engines' buffers.
     pub fn is_shared(&self) -> bool {

@@ -1,15 +1,17 @@
 //! Trees: whatever is made of tensors.
 
 mod impls;
+mod ravel;
 mod structure;
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
+pub use ravel::{ravel, unravel};
 pub use structure::{Structure, Token};
 
 use crate::device::Device;
-use crate::error::{Error, OrRaise, Result};
+use crate::error::{Error, OrRaise, Result, raise};
 use crate::tensor::Tensor;
 use structure::Fixed;
 
@@ -69,6 +71,33 @@ pub trait Tree: Sized + 'static {
         let (leaves, structure) = flatten(self);
         let paths = structure.paths();
         let leaves = leaves.iter().zip(&paths).map(|(leaf, path)| f(path, leaf)).collect();
+        unflatten(&structure, leaves).or_raise()
+    }
+
+    /// A tree of the same structure whose leaves `f` makes from those of this one and of another, and their paths.
+    ///
+    /// # Panics
+    ///
+    /// If the other has another structure.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Tree, tensor};
+    ///
+    /// let (old, new) = ((tensor![1.0], tensor![2.0]), (tensor![3.0], tensor![6.0]));
+    /// let between = old.zip_leaves(&new, |_path, old, new| (old + new) / 2.0);
+    /// assert_eq!((between.0.to_vec::<f32>(), between.1.to_vec::<f32>()), (vec![2.0], vec![4.0]));
+    /// ```
+    #[track_caller]
+    fn zip_leaves(&self, other: &Self, mut f: impl FnMut(&str, &Tensor, &Tensor) -> Tensor) -> Self {
+        let ((leaves, structure), (others, other)) = (flatten(self), flatten(other));
+        if structure != other {
+            let message = format!("the trees differ in structure: {structure:?} and {other:?}");
+            raise(Error::invalid("zip_leaves", message));
+        }
+        let paths = structure.paths();
+        let leaves = leaves.iter().zip(&others).zip(&paths).map(|((leaf, other), path)| f(path, leaf, other)).collect();
         unflatten(&structure, leaves).or_raise()
     }
 

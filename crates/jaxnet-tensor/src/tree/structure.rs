@@ -73,6 +73,25 @@ impl Structure {
         visit.leaves.into_iter().map(|(path, _)| path).collect()
     }
 
+    /// How messages name a leaf: by its path, in backticks, or as the `whole` where the tree is one leaf, which has no
+    /// path.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not so many leaves.
+    ///
+    /// ```
+    /// use jaxnet_tensor::{Tensor, tree};
+    ///
+    /// let x = Tensor::from(1.0);
+    /// assert_eq!(tree::flatten(&x).1.name(0, "the argument"), "the argument");
+    /// assert_eq!(tree::flatten(&(x.clone(), x)).1.name(1, "the argument"), "`1`");
+    /// ```
+    pub fn name(&self, leaf: usize, whole: &str) -> String {
+        let path = self.paths().swap_remove(leaf);
+        if path.is_empty() { whole.into() } else { format!("`{path}`") }
+    }
+
     /// For each leaf, in order, whether it is a random key.
     pub fn keys(&self) -> Vec<bool> {
         let leaf = |token: &Token| match token {

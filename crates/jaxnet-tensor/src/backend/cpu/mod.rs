@@ -55,7 +55,7 @@ impl Backend for CpuBackend {
         kernels::execute(primitive, inputs, outputs)
     }
 
-    fn compile(&self, _device: &Device, program: &Program, _donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, _device: &Device, program: &Program) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(compile::CpuExecutable::new(&crate::program::simplify(program)?)?))
     }
 

@@ -38,11 +38,6 @@ impl Held {
     pub fn is_alone(&self) -> bool {
         Arc::strong_count(&self.storage) == 1
     }
-
-    /// Keeps the memory from being written to, as long as this lives.
-    pub fn keep(&self) -> Arc<()> {
-        self.storage.clone()
-    }
 }
 
 impl Clone for Held {

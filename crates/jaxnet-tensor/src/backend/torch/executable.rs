@@ -4,7 +4,6 @@
 //! their memory. Constants are made once. Loops and branches run on the host, with executables inside.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tch::Tensor;
@@ -30,8 +29,6 @@ pub(super) struct TorchExecutable {
     slots: usize,
     outputs: Vec<Source>,
     constants: Vec<Held>,
-    /// Which inputs' memory may be used again.
-    donated: Vec<bool>,
 }
 
 /// Where a value comes from.
@@ -109,7 +106,7 @@ impl Constants {
 
 impl TorchExecutable {
     /// Compiles a program that has been simplified.
-    pub fn new(device: &Device, on: tch::Device, program: &Program, donated: &[bool]) -> Result<Self> {
+    pub fn new(device: &Device, on: tch::Device, program: &Program) -> Result<Self> {
         let mut executable = TorchExecutable {
             device: device.clone(),
             on,
@@ -117,7 +114,6 @@ impl TorchExecutable {
             slots: program.var_count(),
             outputs: Vec::new(),
             constants: Vec::new(),
-            donated: donated.to_vec(),
         };
         let mut constants = Constants::default();
         for equation in program.equations() {
@@ -162,8 +158,7 @@ impl TorchExecutable {
     fn kind(&self, primitive: &Primitive) -> Result<Kind> {
         let Primitive::Control(control) = primitive else { return Ok(Kind::Primitive(primitive.clone())) };
         // Whatever a body is given is its own, as far as nobody else has it.
-        let compile =
-            |program: &Program| Self::new(&self.device, self.on, program, &vec![true; program.inputs().len()]);
+        let compile = |program: &Program| Self::new(&self.device, self.on, program);
         Ok(match control {
             Control::Cond { branches } => Kind::Cond(branches.iter().map(compile).collect::<Result<_>>()?),
             Control::While { cond, body, cond_consts, body_consts } => Kind::While {
@@ -429,9 +424,6 @@ impl Step {
 impl Executable for TorchExecutable {
     fn run(&self, inputs: Vec<BoxBuffer>) -> Result<Vec<BoxBuffer>> {
         let inputs: Vec<Held> = inputs.into_iter().map(TorchBuffer::unbox).collect();
-        // What was not announced as donated stays as it is, though nobody else may have it.
-        let _kept: SmallVec<[Arc<()>; 4]> =
-            inputs.iter().zip(&self.donated).filter(|(_, donated)| !**donated).map(|(held, _)| held.keep()).collect();
         let _without_autograd = tch::no_grad_guard();
         Ok(self.execute(inputs)?.into_iter().map(TorchBuffer::boxed).collect())
     }
@@ -461,10 +453,10 @@ mod tests {
     }
 
     /// Where the result of `f` is, and where its operand was; and what the operand is afterwards if kept.
-    fn places(donated: bool, shared: bool, f: impl Fn(&Array) -> Result<Array>) -> (bool, Vec<f32>) {
+    fn places(shared: bool, f: impl Fn(&Array) -> Result<Array>) -> (bool, Vec<f32>) {
         let device = Device::torch(0).unwrap();
         let staged = stage(&[Aval::new(DType::F32, [4])], |x| Ok(vec![f(&x[0])?])).unwrap();
-        let executable = device.backend().compile(&device, &staged.program, &[donated]).unwrap();
+        let executable = device.backend().compile(&device, &staged.program).unwrap();
         let x = upload(&device, &[1.0, 2.0, 3.0, 4.0]);
         let (place, other) = (memory(&*x), shared.then(|| x.share()));
         let result = executable.run(vec![x]).unwrap();
@@ -475,16 +467,15 @@ mod tests {
     #[test]
     fn results_take_the_place_of_donated_operands() {
         let chain = |x: &Array| Ok(-((x * 3.0).exp()));
-        assert_eq!(places(true, false, chain), (true, vec![]));
-        assert_eq!(places(false, false, chain), (false, vec![]));
-        assert_eq!(places(true, true, chain), (false, vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(places(false, chain), (true, vec![]));
+        assert_eq!(places(true, chain), (false, vec![1.0, 2.0, 3.0, 4.0]));
         // A view of the operand is on its memory, which may be written to once the operand is not needed.
         let through_views = |x: &Array| lax::reshape(&(&lax::reshape(x, [2, 2])? * 2.0), [4]);
-        assert_eq!(places(true, false, through_views), (true, vec![]));
-        assert_eq!(places(true, true, through_views), (false, vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(places(false, through_views), (true, vec![]));
+        assert_eq!(places(true, through_views), (false, vec![1.0, 2.0, 3.0, 4.0]));
         // The second operand is read after the first is written.
         let reversed = |x: &Array| Ok(&(x + 1.0) * &lax::reverse(x, &[0])?);
-        assert_eq!(places(true, true, reversed), (false, vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(places(true, reversed), (false, vec![1.0, 2.0, 3.0, 4.0]));
     }
 
     #[test]
@@ -494,7 +485,7 @@ mod tests {
             let own = x[0].exp();
             Ok(vec![lax::reshape(&own, [2, 2])?, own, &x[0] + 1.0])
         });
-        let executable = device.backend().compile(&device, &staged.unwrap().program, &[true]).unwrap();
+        let executable = device.backend().compile(&device, &staged.unwrap().program).unwrap();
         let mut results = executable.run(vec![upload(&device, &[0.0; 4])]).unwrap();
         assert_eq!(results.iter().map(|result| result.is_unique()).collect::<Vec<_>>(), [false, false, true]);
         results.remove(0);

@@ -237,6 +237,11 @@ fn scatter(op: ScatterKind, dims: &ScatterDims, inputs: &[&Tensor], avals: &[&Av
         let spare = Tensor::f_zeros([1, length], (x.kind(), x.device()))?;
         Tensor::f_cat(&[x, spare], 0)
     };
+    let reduce = |mut rows: Tensor, updates: &Tensor, how: &str| -> Torch {
+        let places = places.f_unsqueeze(1)?.f_expand_as(updates)?;
+        let _ = rows.f_internal_scatter_reduce_(0, &places, updates, how, true)?;
+        Ok(rows)
+    };
     // libtorch has these on half precision for sums only.
     let wide = if is_half(dtype) { Kind::Float } else { kind(dtype) };
     let result = match op {
@@ -253,15 +258,14 @@ fn scatter(op: ScatterKind, dims: &ScatterDims, inputs: &[&Tensor], avals: &[&Av
             sums
         }
         ScatterKind::Mul => {
-            let mut products = with_spare(&operand.f_to_kind(wide)?)?;
-            let _ = products.f_index_reduce_(0, &places, &in_rows(&updates.f_to_kind(wide)?)?, "prod", true)?;
+            let products = with_spare(&operand.f_to_kind(wide)?)?;
+            let products = reduce(products, &in_rows(&updates.f_to_kind(wide)?)?, "prod")?;
             products.f_to_kind(kind(dtype))?
         }
         ScatterKind::Min | ScatterKind::Max => {
-            let mut best = with_spare(&ordered(operand, dtype)?.f_to_kind(wide)?)?;
+            let best = with_spare(&ordered(operand, dtype)?.f_to_kind(wide)?)?;
             let updates = in_rows(&ordered(updates, dtype)?.f_to_kind(wide)?)?;
-            let which = if op == ScatterKind::Min { "amin" } else { "amax" };
-            let _ = best.f_index_reduce_(0, &places, &updates, which, true)?;
+            let best = reduce(best, &updates, if op == ScatterKind::Min { "amin" } else { "amax" })?;
             unordered(best.f_to_kind(kind(dtype))?, dtype)?
         }
     };

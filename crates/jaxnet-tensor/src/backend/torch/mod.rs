@@ -122,9 +122,9 @@ impl Backend for TorchBackend {
         Ok(results.into_iter().map(|tensor| TorchBuffer::boxed(held(tensor))).collect())
     }
 
-    fn compile(&self, device: &Device, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, device: &Device, program: &Program) -> Result<Arc<dyn Executable>> {
         let on = self.on(device.index());
-        Ok(Arc::new(TorchExecutable::new(device, on, &crate::program::simplify(program)?, donated)?))
+        Ok(Arc::new(TorchExecutable::new(device, on, &crate::program::simplify(program)?)?))
     }
 
     fn clear_caches(&self) {

@@ -172,19 +172,30 @@ fn quiet() {
 /// them, which crashes in TensorFlow's libraries for sorts and some other programs. Whoever sets the flag
 /// knows better.
 fn compile_in_one_part() {
-    const FLAG: &str = "--xla_cpu_parallel_codegen_split_count";
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let flags = std::env::var("XLA_FLAGS").unwrap_or_default();
-        if !flags.contains(FLAG) {
+        if let Some(flags) = in_one_part(&flags) {
             // SAFETY: Rust's own readers and writers of the environment exclude each other. XLA, which has
             // no other way to be told, reads it when the client is made, on this thread and after this.
             #[allow(unsafe_code)]
             unsafe {
-                std::env::set_var("XLA_FLAGS", format!("{flags} {FLAG}=1").trim_start());
+                std::env::set_var("XLA_FLAGS", flags);
             }
         }
     });
+}
+
+/// The flags with one more, if they lack it. As for XLA, what does not begin with a dash names a file of flags; one
+/// that cannot be read is left to XLA.
+fn in_one_part(flags: &str) -> Option<String> {
+    const FLAG: &str = "--xla_cpu_parallel_codegen_split_count";
+    let flags = match flags.trim() {
+        "" => String::new(),
+        flags if flags.starts_with('-') => flags.into(),
+        file => std::fs::read_to_string(file).ok()?.trim().into(),
+    };
+    (!flags.contains(FLAG)).then(|| format!("{flags} {FLAG}=1").trim_start().into())
 }
 
 /// What XLA said, without the backtrace that its bindings add.
@@ -192,5 +203,23 @@ pub(super) fn message(error: xla::Error) -> String {
     match error {
         xla::Error::XlaError { msg, .. } => msg,
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_kept_when_one_is_added() {
+        let one = "--xla_cpu_parallel_codegen_split_count=1";
+        assert_eq!(in_one_part("").unwrap(), one);
+        assert_eq!(in_one_part(" --xla_a=2").unwrap(), format!("--xla_a=2 {one}"));
+        assert_eq!(in_one_part("--xla_cpu_parallel_codegen_split_count=8 --xla_a=2"), None);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flags");
+        std::fs::write(&file, "--xla_a=2\n--xla_b\n").unwrap();
+        assert_eq!(in_one_part(file.to_str().unwrap()).unwrap(), format!("--xla_a=2\n--xla_b {one}"));
+        assert_eq!(in_one_part("no such file"), None);
     }
 }

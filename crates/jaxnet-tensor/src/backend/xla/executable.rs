@@ -6,11 +6,50 @@ use smallvec::SmallVec;
 use xla::{HloModuleProto, PjRtBuffer, PjRtLoadedExecutable, XlaComputation};
 
 use super::lower;
-use super::{XlaBackend, XlaBuffer, element_type, message};
+use super::{XlaBackend, XlaBuffer, message};
 use crate::aval::Aval;
-use crate::backend::{Backend, BoxBuffer, Executable};
+use crate::backend::{Backend, BoxBuffer, Buffer, Executable};
 use crate::error::{Error, Result};
+use crate::memo::Memo;
+use crate::profile;
 use crate::program::Program;
+
+/// A program on a device of XLA's. It is compiled when it first runs, and again where results may take other inputs'
+/// memory, since that is part of a module.
+pub(super) struct XlaProgram {
+    backend: Arc<XlaBackend>,
+    device: usize,
+    program: Program,
+    /// Of which inputs a result could take the memory.
+    may_alias: Vec<bool>,
+    /// For each set of such inputs that nobody else holds.
+    modules: Memo<Vec<bool>, Arc<XlaExecutable>>,
+}
+
+/// Others are forgotten; there are as many as subsets of the inputs.
+const MOST_MODULES: usize = 16;
+
+impl XlaProgram {
+    pub fn new(backend: Arc<XlaBackend>, device: usize, program: &Program) -> Self {
+        let has_result = |aval: &Aval| program.output_avals().any(|result| result.matches(aval));
+        let may_alias = program.input_avals().iter().map(has_result).collect();
+        XlaProgram { backend, device, program: program.clone(), may_alias, modules: Memo::new(MOST_MODULES) }
+    }
+}
+
+impl Executable for XlaProgram {
+    fn run(&self, inputs: Vec<BoxBuffer>) -> Result<Vec<BoxBuffer>> {
+        let inputs: SmallVec<[XlaBuffer; 4]> = inputs.into_iter().map(XlaBuffer::from_box).collect();
+        // What is unique stays so, since nobody else has a handle to share.
+        let donated = inputs.iter().zip(&self.may_alias).map(|(input, may)| *may && input.is_unique()).collect();
+        let module = self.modules.get_or_try_insert(donated, |donated| {
+            let (count, name) = (self.program.equations().len(), self.backend.name());
+            let _span = profile::span(|| format!("compile {count} equations for {name}:{}", self.device));
+            XlaExecutable::compile(&self.backend, self.device, "program", &self.program, donated).map(Arc::new)
+        })?;
+        Ok(module.execute(&inputs)?.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
+    }
+}
 
 /// A module that XLA has compiled for a device.
 pub(super) struct XlaExecutable {
@@ -19,8 +58,6 @@ pub(super) struct XlaExecutable {
     device: usize,
     /// The device's name, for errors.
     name: String,
-    /// What the inputs are whose memory XLA uses again.
-    taken: SmallVec<[Option<Aval>; 4]>,
 }
 
 impl XlaExecutable {
@@ -31,12 +68,7 @@ impl XlaExecutable {
         program: &Program,
         donated: &[bool],
     ) -> Result<Self> {
-        let mut taken: SmallVec<[Option<Aval>; 4]> = SmallVec::from_elem(None, program.inputs().len());
-        for (_, input) in lower::aliases(program, donated) {
-            taken[input] = Some(program.input_avals()[input].clone());
-        }
-        let mut compiled =
-            XlaExecutable { executable: None, device, name: format!("{}:{device}", backend.name()), taken };
+        let mut compiled = XlaExecutable { executable: None, device, name: format!("{}:{device}", backend.name()) };
         if program.outputs().is_empty() {
             return Ok(compiled);
         }
@@ -63,36 +95,6 @@ impl XlaExecutable {
         let results = results.pop().unwrap_or_default();
         Ok(results.into_iter().map(|buffer| XlaBuffer { device: self.device, buffer: Arc::new(buffer) }).collect())
     }
-
-    /// Copies of inputs that XLA would take though somebody else holds them too.
-    fn keep_shared(&self, inputs: &mut [XlaBuffer]) -> Result<()> {
-        for (input, taken) in inputs.iter_mut().zip(&self.taken) {
-            if let Some(aval) = taken
-                && Arc::strong_count(&input.buffer) > 1
-            {
-                let copy = copy(&input.buffer, aval);
-                input.buffer = Arc::new(copy.map_err(|error| Error::device(&*self.name, message(error)))?);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// By way of the host. (From bytes, since XLA reads a literal after the call that passes it has returned.)
-fn copy(buffer: &PjRtBuffer, aval: &Aval) -> xla::Result<PjRtBuffer> {
-    let mut bytes = vec![0; aval.bytes()];
-    if !bytes.is_empty() {
-        buffer.to_literal_sync()?.copy_untyped_to(&mut bytes)?;
-    }
-    buffer.client().buffer_from_host_raw_bytes(element_type(aval.dtype), &bytes, &aval.shape, None)
-}
-
-impl Executable for XlaExecutable {
-    fn run(&self, inputs: Vec<BoxBuffer>) -> Result<Vec<BoxBuffer>> {
-        let mut inputs: SmallVec<[XlaBuffer; 4]> = inputs.into_iter().map(XlaBuffer::from_box).collect();
-        self.keep_shared(&mut inputs)?;
-        Ok(self.execute(&inputs)?.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
-    }
 }
 
 #[cfg(test)]
@@ -115,6 +117,7 @@ mod tests {
             Ok(vec![sum, lax::binary(BinaryOp::Mul, &x[0], &x[1])?])
         });
         let program = staged.unwrap().program;
+        let whole = XlaProgram::new(backend.clone(), 0, &program);
         for (donated, taken) in [
             ([false, false], [false, false]),
             ([true, false], [true, false]),
@@ -130,12 +133,13 @@ mod tests {
             assert_eq!(read(&results[0]).unwrap(), [3000.0]);
             assert_eq!(read(&results[1]).unwrap(), [6.0; 1000]);
             assert_eq!([0, 1].map(|i| read(&inputs[i]).is_err()), taken, "{donated:?}");
-            // An input that somebody else holds keeps its value also where the program takes it.
+            // Inputs that somebody else holds keep their values.
             let (x, y) = (new(2.0), new(3.0));
-            let boxes: Vec<BoxBuffer> = vec![Box::new(x.clone()), Box::new(y.clone())];
-            let results = compiled.run(boxes).unwrap();
+            let kept = [(&x, donated[0]), (&y, donated[1])].map(|(x, donated)| (!donated).then(|| x.clone()));
+            let results = whole.run(vec![Box::new(x), Box::new(y)]).unwrap();
             assert_eq!(read(XlaBuffer::of(&*results[1])).unwrap(), [6.0; 1000]);
-            assert_eq!((read(&x).unwrap(), read(&y).unwrap()), (vec![2.0; 1000], vec![3.0; 1000]));
+            let kept = kept.map(|kept| kept.map(|x| read(&x).unwrap()[999]));
+            assert_eq!(kept, [(!donated[0]).then_some(2.0), (!donated[1]).then_some(3.0)]);
         }
     }
 }

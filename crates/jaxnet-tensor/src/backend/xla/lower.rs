@@ -16,11 +16,12 @@ pub(super) fn module(name: &str, program: &Program, donated: &[bool]) -> Result<
 /// dtype that has none yet.
 pub(super) fn aliases(program: &Program, donated: &[bool]) -> Vec<(usize, usize)> {
     let mut aliases: Vec<(usize, usize)> = Vec::new();
+    let mut results: Vec<_> = program.output_avals().enumerate().collect();
     for (input, aval) in program.input_avals().iter().enumerate() {
-        if donated.get(input) == Some(&true) {
-            let free = |result: usize| !aliases.iter().any(|alias| alias.0 == result);
-            let found = program.output_avals().enumerate().find(|(result, of)| of.matches(aval) && free(*result));
-            aliases.extend(found.map(|(result, _)| (result, input)));
+        if donated.get(input) == Some(&true)
+            && let Some(found) = results.iter().position(|(_, of)| of.matches(aval))
+        {
+            aliases.push((results.remove(found).0, input));
         }
     }
     aliases.sort_unstable();

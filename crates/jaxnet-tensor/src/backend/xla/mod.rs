@@ -22,14 +22,14 @@ mod special;
 mod window;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use smallvec::SmallVec;
 use xla::{ElementType, PjRtBuffer};
 
 use client::{Clients, Source, message};
 pub(crate) use client::{device, plugin_device};
-use executable::XlaExecutable;
+use executable::{XlaExecutable, XlaProgram};
 
 use super::{Backend, BoxBuffer, Buffer, Buffers, Executable, Interpreter, Operand, Value};
 use crate::aval::{Aval, Literal};
@@ -46,6 +46,8 @@ pub struct XlaBackend {
     clients: Clients,
     /// Compiled primitives: compiling one takes a thousand times as long as running it.
     primitives: Memo<Signature, Arc<XlaExecutable>>,
+    /// For programs, which compile later.
+    this: Weak<XlaBackend>,
 }
 
 /// What a primitive is compiled for.
@@ -58,7 +60,11 @@ struct Signature {
 
 impl XlaBackend {
     fn new(source: Source) -> Arc<Self> {
-        Arc::new(XlaBackend { clients: Clients::new(source), primitives: Memo::new(4096) })
+        Arc::new_cyclic(|this| XlaBackend {
+            clients: Clients::new(source),
+            primitives: Memo::new(4096),
+            this: this.clone(),
+        })
     }
 
     fn clients(&self) -> &Clients {
@@ -69,7 +75,8 @@ impl XlaBackend {
         Error::device(format!("{}:{device}", self.name()), message(error))
     }
 
-    /// The text of the HLO module that a program becomes, for reading.
+    /// The text of the HLO module that a program becomes, for reading. Its results may take the memory of donated
+    /// inputs; an input without a flag is not donated.
     ///
     /// # Errors
     ///
@@ -147,12 +154,13 @@ impl Backend for XlaBackend {
         Ok(results.into_iter().map(|buffer| Box::new(buffer) as BoxBuffer).collect())
     }
 
-    fn compile(&self, device: &Device, program: &Program, donated: &[bool]) -> Result<Arc<dyn Executable>> {
+    fn compile(&self, device: &Device, program: &Program) -> Result<Arc<dyn Executable>> {
         if program.has_effect() {
             // Printing and checking happen on the host, between operations.
             return Ok(Interpreter::compile(device, program));
         }
-        Ok(Arc::new(XlaExecutable::compile(self, device.index(), "program", program, donated)?))
+        let this = self.this.upgrade().expect("devices hold their engine");
+        Ok(Arc::new(XlaProgram::new(this, device.index(), program)))
     }
 
     fn wait(&self, buffer: &dyn Buffer) -> Result<()> {

@@ -6,7 +6,7 @@ use super::hlo::{Builder, Value, braces};
 use crate::aval::{Aval, Scalar};
 use crate::dtype::DType;
 use crate::primitive::{ArgKind, CumulativeKind, Reduce, ReduceKind};
-use crate::shape::Shape;
+use crate::shape::{Dims, Shape};
 
 pub(super) fn lower(b: &mut Builder<'_>, op: &Reduce, input: &Value, output: &Aval) -> Value {
     match op {
@@ -115,9 +115,14 @@ pub(super) fn first_in_order(b: &mut Builder<'_>, order: Order, dtypes: &[DType]
     made
 }
 
-/// Each element is combined with those 1, 2, 4, … places before, which takes few steps along an axis of any
-/// length.
+/// Along long axes first within blocks and among the blocks' last results, so that the steps are few and most of them
+/// on little.
 fn cumulative(b: &mut Builder<'_>, kind: CumulativeKind, x: &Value, axis: usize, reverse: bool) -> Value {
+    const BLOCK: usize = 16;
+    let size = x.shape[axis];
+    if x.shape.size() == 0 {
+        return x.clone();
+    }
     let neutral = match kind {
         CumulativeKind::Sum => Scalar::Int(0),
         CumulativeKind::Prod => Scalar::Int(1),
@@ -125,28 +130,74 @@ fn cumulative(b: &mut Builder<'_>, kind: CumulativeKind, x: &Value, axis: usize,
         CumulativeKind::Min => greatest(x.dtype),
         CumulativeKind::LogSumExp => Scalar::Float(f64::NEG_INFINITY),
     };
-    let size = x.shape[axis];
-    if x.shape.size() == 0 {
-        return x.clone();
-    }
     let neutral = b.scalar(x.dtype, neutral);
+    if size <= 4 * BLOCK {
+        return doubling(b, kind, x, &neutral, axis, reverse);
+    }
+    let count = size.div_ceil(BLOCK);
+    // What fills the last block comes after all others in the direction of the sum.
+    let filler = (count * BLOCK - size) as i64;
+    let filler = if reverse { (filler, 0) } else { (0, filler) };
+    let filled = pad_axis(b, x, &neutral, axis, filler);
+    let mut dims = Dims::from_slice(&filled.shape);
+    dims[axis] = count;
+    let of_blocks: Shape = dims.iter().copied().collect();
+    dims.insert(axis + 1, BLOCK);
+    let blocks = b.reshape(&filled, &dims.iter().copied().collect());
+    let within = doubling(b, kind, &blocks, &neutral, axis + 1, reverse);
+    let last = if reverse { 0 } else { BLOCK - 1 };
+    let whole = slice_axis(b, &within, axis + 1, last, last + 1);
+    let whole = b.reshape(&whole, &of_blocks);
+    let before = cumulative(b, kind, &whole, axis, reverse);
+    let before = pad_axis(b, &before, &neutral, axis, if reverse { (-1, 1) } else { (1, -1) });
+    let kept: Vec<usize> = (0..=x.rank()).filter(|&i| i != axis + 1).collect();
+    let before = b.op("broadcast", x.dtype, &within.shape, &[&before], &format!("dimensions={}", braces(kept)));
+    let result = combine(b, kind, &before, &within);
+    let result = b.reshape(&result, &filled.shape);
+    let start = filler.0 as usize;
+    slice_axis(b, &result, axis, start, start + size)
+}
+
+/// Each element is combined with those 1, 2, 4, … places before.
+fn doubling(
+    b: &mut Builder<'_>,
+    kind: CumulativeKind,
+    x: &Value,
+    neutral: &Value,
+    axis: usize,
+    reverse: bool,
+) -> Value {
     let mut result = x.clone();
     let mut distance = 1;
-    while distance < size {
+    while distance < x.shape[axis] {
         let by = distance as i64;
-        let mut padding = vec![(0, 0, 0); x.rank()];
-        padding[axis] = if reverse { (-by, by, 0) } else { (by, -by, 0) };
-        let moved = b.pad(&result, &neutral, &padding);
-        result = match kind {
-            CumulativeKind::Sum => b.add(&moved, &result),
-            CumulativeKind::Prod => b.mul(&moved, &result),
-            CumulativeKind::Max => b.max(&moved, &result),
-            CumulativeKind::Min => b.min(&moved, &result),
-            CumulativeKind::LogSumExp => log_add_exp(b, &moved, &result),
-        };
+        let moved = pad_axis(b, &result, neutral, axis, if reverse { (-by, by) } else { (by, -by) });
+        result = combine(b, kind, &moved, &result);
         distance *= 2;
     }
     result
+}
+
+fn combine(b: &mut Builder<'_>, kind: CumulativeKind, x: &Value, y: &Value) -> Value {
+    match kind {
+        CumulativeKind::Sum => b.add(x, y),
+        CumulativeKind::Prod => b.mul(x, y),
+        CumulativeKind::Max => b.max(x, y),
+        CumulativeKind::Min => b.min(x, y),
+        CumulativeKind::LogSumExp => log_add_exp(b, x, y),
+    }
+}
+
+fn pad_axis(b: &mut Builder<'_>, x: &Value, value: &Value, axis: usize, (low, high): (i64, i64)) -> Value {
+    let mut padding = vec![(0, 0, 0); x.rank()];
+    padding[axis] = (low, high, 0);
+    b.pad(x, value, &padding)
+}
+
+fn slice_axis(b: &mut Builder<'_>, x: &Value, axis: usize, start: usize, limit: usize) -> Value {
+    let (mut starts, mut limits) = (vec![0; x.rank()], x.shape.to_vec());
+    (starts[axis], limits[axis]) = (start, limit);
+    b.slice(x, &starts, &limits, &vec![1; x.rank()])
 }
 
 /// `log(exp(x) + exp(y))`.
