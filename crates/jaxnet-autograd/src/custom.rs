@@ -9,7 +9,9 @@ use jaxnet_tensor::primitive::{Control, Elementwise, Rule};
 use jaxnet_tensor::program::Atom;
 use jaxnet_tensor::program::stage::stage_closed;
 use jaxnet_tensor::trace::bind;
-use jaxnet_tensor::{Aval, Error, Memo, OrRaise, Primitive, Program, Result, Structure, Tensor, Tree, tree};
+use jaxnet_tensor::{Aval, Error, Memo, Primitive, Program, Result, Structure, Tensor, Tree, tree};
+
+use crate::function::Made;
 
 /// What makes two custom functions the same: the type, if they capture nothing, otherwise the object.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -96,6 +98,7 @@ fn floats_of(what: &str, avals: &[Aval], leaves: Vec<Tensor>) -> Result<Vec<Tens
 /// let gradient = grad(|x: Tensor| softplus(x).sum())(tensor![1000.0]);
 /// assert_eq!(gradient.item::<f32>(), 1.0);
 /// ```
+#[track_caller]
 pub fn custom_jvp<A, B, F, R>(f: F, rule: R) -> impl Fn(A) -> B
 where
     A: Tree + 'static,
@@ -105,6 +108,7 @@ where
 {
     let identity = Identity::of::<(F, R, PhantomData<(A, B)>)>();
     let rule = Arc::new(rule);
+    let made = Made::by("custom_jvp");
     move |argument: A| {
         let (leaves, structure) = tree::flatten(&argument);
         let avals: Vec<Aval> = leaves.iter().map(|leaf| leaf.aval().clone()).collect();
@@ -134,11 +138,12 @@ where
                 check_tangents_are_used(&program, avals.len(), outputs.len())?;
                 Ok(program)
             };
-            Ok(Traced { body, out, rules: vec![Rule::new(vec![0, id], make)] })
-        })
-        .or_raise();
+            Ok(Traced { body, out, rules: vec![Rule::new(vec![0, id], move || made.within(make()))] })
+        });
+        let traced = made.unwrap(traced);
         let op = Control::CustomJvp { body: traced.body, rule: traced.rules[0].clone() };
-        tree::unflatten(&traced.out, bind(&op.into(), &leaves).or_raise().into_vec()).or_raise()
+        let results = made.unwrap(bind(&op.into(), &leaves));
+        made.unwrap(tree::unflatten(&traced.out, results.into_vec()))
     }
 }
 
@@ -163,6 +168,7 @@ where
 /// let gradient = grad(|x: Tensor| (clip(x) * 5.0).sum())(tensor![0.0]);
 /// assert_eq!(gradient.item::<f32>(), 1.0);
 /// ```
+#[track_caller]
 pub fn custom_vjp<A, B, S, F, Fwd, Bwd>(f: F, forward: Fwd, backward: Bwd) -> impl Fn(A) -> B
 where
     A: Tree + 'static,
@@ -174,6 +180,7 @@ where
 {
     let identity = Identity::of::<(F, Fwd, Bwd, PhantomData<(A, B, S)>)>();
     let functions = Arc::new((forward, backward));
+    let made = Made::by("custom_vjp");
     move |argument: A| {
         let (leaves, structure) = tree::flatten(&argument);
         let avals: Vec<Aval> = leaves.iter().map(|leaf| leaf.aval().clone()).collect();
@@ -186,7 +193,7 @@ where
                 let (functions, structure, avals) = (functions.clone(), structure.clone(), avals.clone());
                 let (outputs, residuals) = (outputs.clone(), residuals.clone());
                 Rule::new(vec![1, id], move || {
-                    stage_closed("a custom_vjp forward function", &avals, |values| {
+                    let program = stage_closed("a custom_vjp forward function", &avals, |values| {
                         let (value, saved) = functions.0(tree::unflatten(&structure, values.to_vec())?);
                         let mut results = value.leaves();
                         if results.len() != outputs.len()
@@ -200,7 +207,8 @@ where
                         let _ = residuals.set(saved_structure);
                         results.extend(saved);
                         Ok(results)
-                    })
+                    });
+                    made.within(program)
                 })
             };
             let backward = {
@@ -208,22 +216,24 @@ where
                 Rule::new(vec![2, id], move || {
                     let saved: Vec<Aval> = forward.program()?.output_avals().skip(outputs.len()).collect();
                     let inputs: Vec<Aval> = saved.iter().cloned().chain(float_avals(&outputs)).collect();
-                    stage_closed("a custom_vjp backward function", &inputs, |values| {
+                    let program = stage_closed("a custom_vjp backward function", &inputs, |values| {
                         let (saved, cotangents) = values.split_at(saved.len());
                         let structure = residuals.get().expect("the forward function has been traced");
                         let saved = tree::unflatten(structure, saved.to_vec())?;
                         let cotangent = tree::unflatten(&out, complete(&outputs, cotangents)?)?;
                         let result = functions.1(saved, cotangent);
                         floats_of("custom_vjp: the backward function's result", &avals, result.leaves())
-                    })
+                    });
+                    made.within(program)
                 })
             };
             Ok(Traced { body, out, rules: vec![forward, backward] })
-        })
-        .or_raise();
+        });
+        let traced = made.unwrap(traced);
         let [forward, backward] = &traced.rules[..] else { unreachable!("custom_vjp has two rules") };
         let op = Control::CustomVjp { body: traced.body, forward: forward.clone(), backward: backward.clone() };
-        tree::unflatten(&traced.out, bind(&op.into(), &leaves).or_raise().into_vec()).or_raise()
+        let results = made.unwrap(bind(&op.into(), &leaves));
+        made.unwrap(tree::unflatten(&traced.out, results.into_vec()))
     }
 }
 

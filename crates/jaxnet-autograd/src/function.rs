@@ -44,10 +44,15 @@ impl Made {
         Made { maker, place: Location::caller() }
     }
 
-    /// The value, or a panic that tells what happened, and where the function was made.
-    pub fn unwrap<T>(self, result: Result<T>) -> T {
+    /// The value, or an error that tells what happened, and where the function was made.
+    pub fn within<T>(self, result: Result<T>) -> Result<T> {
         let Made { maker, place } = self;
-        result.map_err(|error| Error::Within { error: Box::new(error), maker, place }).or_raise()
+        result.map_err(|error| Error::Within { error: Box::new(error), maker, place })
+    }
+
+    /// As [`within`](Self::within), or a panic.
+    pub fn unwrap<T>(self, result: Result<T>) -> T {
+        self.within(result).or_raise()
     }
 }
 

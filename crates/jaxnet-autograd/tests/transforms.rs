@@ -126,6 +126,10 @@ fn custom_rules_under_transforms() {
     close(&second(x.clone()), &(-x.sin() * 3.0));
     let error = try_catch(|| jvp(|x: Tensor| g(x), x.clone(), x.clone())).unwrap_err();
     assert!(error.to_string().contains("custom_jvp"), "{error}");
+    // What is wrong is told where the function was made.
+    let wrong = custom_jvp(|x: Tensor| x.sin(), |x: Tensor, t: Tensor| (x.sum(), t));
+    let error = try_catch(|| grad(|x: Tensor| wrong(x).sum())(x.clone())).unwrap_err().to_string();
+    assert!(error.contains("the rule gives the value f32[]") && error.contains("made at crates"), "{error}");
 }
 
 fn vmap_sum<'a>(f: &'a impl Fn(Tensor) -> Tensor) -> impl Fn(Tensor) -> Tensor + 'a {

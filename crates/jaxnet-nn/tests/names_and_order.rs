@@ -261,3 +261,14 @@ fn sequences_are_made_of_lists_too() {
     let none = Sequential::from_iter(Vec::<Dense>::new());
     assert_eq!(none.apply(&Params::empty(), &tensor![1.0]).to_vec::<f32>(), [1.0]);
 }
+
+/// Also before the sibling has run that makes the number necessary.
+#[test]
+fn errors_name_parameters_as_their_tree_does() {
+    let net = sequential![Dense::new(4), relu, Dense::new(2)];
+    let params = net.init_params(Key::new(0), &Tensor::zeros([1, 3]));
+    let error = try_catch(|| net.apply(&params, &Tensor::zeros([1, 5]))).unwrap_err();
+    assert!(error.to_string().contains("dense0.kernel"), "{error}");
+    let error = try_catch(|| net.apply(&Params::default(), &Tensor::zeros([1, 3]))).unwrap_err();
+    assert!(error.to_string().contains("dense.kernel"), "{error}");
+}

@@ -96,6 +96,7 @@ impl Scope<'_> {
                             children: Vec::new(),
                             given: None,
                             given_state: None,
+                            given_as: None,
                             value: None,
                             state: None,
                         });

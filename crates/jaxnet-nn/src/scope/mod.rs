@@ -359,13 +359,16 @@ impl<'r> Scope<'r> {
         };
         let parent = &self.run.places[self.place];
         let reused = id.and_then(|id| self.run.reuse.get(&id).cloned());
+        let (param_name, given) = given_child(parent.given.as_ref(), &base, occurrence).unzip();
+        let (state_name, given_state) = given_child(parent.given_state.as_ref(), &base, occurrence).unzip();
         let place = Place {
             parent: Some(self.place),
             occurrence,
             positional,
             children: Vec::new(),
-            given: reused.or_else(|| given_child(parent.given.as_ref(), &base, occurrence)),
-            given_state: given_child(parent.given_state.as_ref(), &base, occurrence),
+            given: reused.or(given),
+            given_state,
+            given_as: param_name.or(state_name),
             value: None,
             state: None,
             base,

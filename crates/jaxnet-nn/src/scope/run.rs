@@ -23,6 +23,8 @@ pub(super) struct Place {
     pub children: Vec<usize>,
     pub given: Option<Node>,
     pub given_state: Option<Node>,
+    /// The name under which they were given, which tells of siblings that have not run yet.
+    pub given_as: Option<Arc<str>>,
     /// The parameter, if it is one, before it is replaced by transforms.
     pub value: Option<Node>,
     /// The state variable, if it is one.
@@ -130,6 +132,7 @@ fn run_here<X: Tree, M: Module<X>>(module: &M, x: &X, given: Given) -> (M::Outpu
         children: Vec::new(),
         given: own.or(given.params.map(|params| params.0)),
         given_state: given.state.map(|state| state.0),
+        given_as: None,
         value: None,
         state: None,
     };
@@ -211,11 +214,12 @@ impl Run {
         format!("{}{separator}{}", place.base, place.occurrence).into()
     }
 
+    /// The path of a place, as far as it is known before all have run.
     pub(super) fn path(&self, at: usize) -> String {
         let mut names = Vec::new();
         let mut here = at;
         while let Some(parent) = self.places[here].parent {
-            names.push(self.name(here));
+            names.push(self.places[here].given_as.clone().unwrap_or_else(|| self.name(here)));
             here = parent;
         }
         names.reverse();
@@ -223,11 +227,10 @@ impl Run {
     }
 }
 
-/// The child of what was given for the parent.
-pub(super) fn given_child(parent: Option<&Node>, base: &str, occurrence: usize) -> Option<Node> {
+/// The child of what was given for the parent, and its name.
+pub(super) fn given_child(parent: Option<&Node>, base: &str, occurrence: usize) -> Option<(Arc<str>, Node)> {
     let parent = parent?;
-    let numbered =
-        || parent.child(&format!("{base}_{occurrence}")).or_else(|| parent.child(&format!("{base}{occurrence}")));
-    let found = if occurrence == 0 { parent.child(base).or_else(numbered) } else { numbered() };
-    found.cloned()
+    let named = |name: String| parent.child(&name).map(|node| (name.into(), node.clone()));
+    let plain = || if occurrence == 0 { named(base.into()) } else { None };
+    plain().or_else(|| named(format!("{base}_{occurrence}"))).or_else(|| named(format!("{base}{occurrence}")))
 }
